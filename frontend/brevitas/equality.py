@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its model does, quantizer by quantizer, on random inputs."""
+"""Whether an exported file computes what its model does: each quantizer around its steps, all of them on random inputs."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase, TruncQuantProxyFromInjector
+from brevitas.proxy.parameter_quant import BiasQuantProxyFromInjector
+from brevitas.proxy.runtime_quant import TruncQuantProxyFromInjector
 from onnx import helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import ExecutionError, MuxflowWarning, UnsupportedError
 from muxflow.dataflow.text import in_one_line
+from muxflow.frontend.brevitas.steps import SMALLEST, act_quantizers, check_codes, check_steps
 from muxflow.frontend.qonnx.execution import QonnxModel
 
 Floats = npt.NDArray[np.float32]
 Calls = Mapping[str, Sequence[onnx.NodeProto]]
 """By quantizer of a model, "blk1.act.act_quant": the nodes of its calls."""
 QUANTIZERS = ("Quant", "BipolarQuant", "Trunc", "FloatQuant")
+CELL = "QuantLSTMCell"
 IMAGES = 2
 NOISE = 2.0**-12
 """What float sums of another order differ by at most, of the largest element; another weight or divisor gives far more."""
-SAME_CODES = 2.0**-20
-"""What codes times a scale differ by at most where the codes are equal, of the largest one."""
-SMALLEST = 1e-6
-"""What a tensor is at least taken to hold where differences are relative to its largest element."""
 MOST_NAMES = 8
 """Nodes that a message names."""
 PIXELS = 256
 
 
 def quantizer_calls(proto: onnx.ModelProto) -> Calls:
-    """List the nodes of each quantizer, which `note_modules` noted; of several calls in the file's order."""
+    """List the nodes of each quantizer and of Brevitas' LSTM layers, which `note_modules` noted; calls in the file's order."""
     calls: dict[str, list[onnx.NodeProto]] = {}
     for node in proto.graph.node:
-        if node.op_type in QUANTIZERS:
+        if node.op_type in (*QUANTIZERS, CELL):
             calls.setdefault(node.doc_string.removesuffix(".export_handler"), []).append(node)
     return calls
 
@@ -51,8 +50,8 @@ def check_equal(
 
     `shapes`: of the model's inputs; `places`: those of the file's among them; `calls`: see `quantizer_calls`.
     Each quantizer of the model is given the very floats that the file's has, so that no rounding between torch and the
-    file's libraries decides a code: its codes must be equal, and floats before it but for `NOISE`. Warns where the file
-    cannot be executed, as one with operators or roundings that are not supported.
+    file's libraries decides a code: its codes must be equal, and floats before it but for `NOISE`. First each is run alone,
+    see `check_steps`. Warns where the file cannot be executed, as one with operators or roundings that are not supported.
     """
     executed = QonnxModel(file, threads=1)
     for seed in range(IMAGES):
@@ -68,10 +67,12 @@ def check_equal(
                 stacklevel=4,
             )
             return
+        if seed == 0:
+            check_steps(model, file.model.graph, tensors, calls)
         comparison = _Comparison(file.model.graph, tensors)
         handles = []
-        for quantizer, nodes in _quantizers(model, calls):
-            watch = _Watch(comparison, nodes)
+        for quantizer, (proxy, nodes) in _quantizers(model, calls).items():
+            watch = _Watch(comparison, proxy, nodes)
             handles += [quantizer.register_forward_pre_hook(watch.before), quantizer.register_forward_hook(watch.after)]
         try:
             with torch.no_grad():
@@ -82,15 +83,16 @@ def check_equal(
         comparison.check(_tensors(answer), executed.outputs)
 
 
-def _quantizers(model: nn.Module, calls: Calls) -> Iterable[tuple[nn.Module, list[onnx.NodeProto]]]:
-    """Give each module that quantizes activations, whatever its names, with the nodes of its calls."""
-    nodes: dict[nn.Module, list[onnx.NodeProto]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, ActQuantProxyFromInjectorBase) and module.is_quant_enabled:
-            nodes.setdefault(module.fused_activation_quant_proxy.tensor_quant, []).extend(calls.get(name, ()))
-        elif isinstance(module, TruncQuantProxyFromInjector) and module.is_quant_enabled:
-            nodes.setdefault(module.tensor_quant, []).extend(calls.get(name, ()))
-    return nodes.items()
+def _quantizers(model: nn.Module, calls: Calls) -> dict[nn.Module, tuple[nn.Module, list[onnx.NodeProto]]]:
+    """Give each module that quantizes activations or a bias, whatever its names, with its proxy and the nodes of its calls."""
+    found: dict[nn.Module, tuple[nn.Module, list[onnx.NodeProto]]] = {}
+    named = [(name, proxy, proxy.fused_activation_quant_proxy.tensor_quant) for name, proxy in act_quantizers(model)]
+    for name, proxy in model.named_modules(remove_duplicate=False):
+        if isinstance(proxy, TruncQuantProxyFromInjector | BiasQuantProxyFromInjector) and proxy.is_quant_enabled:
+            named.append((name, proxy, proxy.tensor_quant))
+    for name, proxy, quantizer in named:
+        found.setdefault(quantizer, (proxy, []))[1].extend(calls.get(name, ()))
+    return found
 
 
 def _image(graph: onnx.GraphProto, name: str | None, shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
@@ -166,8 +168,8 @@ class _Comparison:
 class _Watch:
     """A quantizer of the model, which is made to quantize what the file's quantizes."""
 
-    def __init__(self, run: _Comparison, nodes: Sequence[onnx.NodeProto]) -> None:
-        self.run, self.nodes = run, nodes
+    def __init__(self, run: _Comparison, proxy: nn.Module, nodes: Sequence[onnx.NodeProto]) -> None:
+        self.run, self.proxy, self.nodes = run, proxy, nodes
         self.calls = 0
         self._node: onnx.NodeProto | None = None
 
@@ -194,10 +196,6 @@ class _Watch:
         """Compare the codes; raises UnsupportedError where they differ."""
         if self._node is None:
             return
-        if _difference(made[0], self.run.tensors[self._node.output[0]], SMALLEST) > SAME_CODES:
-            raise UnsupportedError(
-                f"export: quantizer {in_one_line(self._node.name)} gives other codes than what Brevitas writes for it, "
-                f"{self._node.op_type}, where only scale, zero point, bits and rounding can be said; use such a quantizer, as "
-                "those of brevitas.quant.scaled_int, fixed_point and binary are"
-            )
+        given, written = (self.run.tensors[name] for name in (self._node.input[0], self._node.output[0]))
+        check_codes(self._node, self.proxy, given, made[0].detach().numpy(), written)
         self.run.equal.add(self._node.output[0])

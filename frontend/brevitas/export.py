@@ -8,7 +8,7 @@ generated weights are not stored.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
@@ -49,18 +49,20 @@ OWN = (CellularAutomatonConv2d, MuxJoin, QuantLstm)
 METADATA_PREFIX = "muxflow."
 
 
+SUFFIX = ".onnx"
 Shape = tuple[int, ...]
+Shapes = Sequence[int] | Sequence[Sequence[int]]
 
 
-def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
+def _checked(model: nn.Module, shapes: Shapes) -> tuple[Shape, ...]:
     """Return one shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
-    several = isinstance(shapes, tuple) and any(isinstance(shape, tuple) for shape in shapes)
+    several = isinstance(shapes, tuple | list) and any(isinstance(shape, tuple | list) for shape in shapes)
     given = shapes if several else (shapes,)
     for shape in given:
         if not (
-            isinstance(shape, tuple)
+            isinstance(shape, tuple | list)
             and 2 <= len(shape) <= 5
-            and all(isinstance(size, Integral) and size > 0 for size in shape)
+            and all(isinstance(size, Integral) and int(size) > 0 for size in shape)
         ):
             raise MuxflowError(
                 f"export: input shape {' '.join(shown(shape).split())}; give (N, C, H, W) with positive integers, or "
@@ -100,9 +102,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = value
 
 
-def to_qonnx(
-    model: nn.Module, shapes: Shape | tuple[Shape, ...], metadata: Mapping[str, str] | None = None
-) -> onnx.ModelProto:
+def to_qonnx(model: nn.Module, shapes: Shapes, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """Export the model as a cleaned QONNX protobuf, in evaluation mode; same model, same bytes.
 
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
@@ -143,17 +143,20 @@ def to_qonnx(
 def export(
     model: nn.Module,
     path: str | Path,
-    shapes: Shape | tuple[Shape, ...],
+    shapes: Shapes,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `model` to the QONNX file `path` and return it; the file appears whole or not at all.
 
-    `shapes`: as in `to_qonnx`. `metadata`: text pairs (training command, data set, split,
-    accuracy, ...), stored as metadata_props "muxflow.<key>". The same model gives the same bytes.
-    Raises MuxflowError when the shape, the model or the folder does not fit, UnsupportedError as `to_qonnx`.
+    `path`: its name ends in .onnx, by which `muxflow.load` knows it. `shapes`: as in `to_qonnx`.
+    `metadata`: text pairs (training command, data set, split, accuracy, ...), stored as metadata_props "muxflow.<key>".
+    The same model gives the same bytes.
+    Raises MuxflowError when the name, the shape, the model or the folder does not fit, UnsupportedError as `to_qonnx`.
     Source: QONNX with this project's operators.
     """
     path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        raise MuxflowError(f"export: {path}: a network is written as {SUFFIX}, which muxflow.load knows by its name")
     if not path.parent.is_dir():
         raise MuxflowError(f"export: the folder {path.parent} does not exist; create it or choose another path")
     data = to_qonnx(model, shapes, metadata).SerializeToString(deterministic=True)

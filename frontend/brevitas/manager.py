@@ -15,16 +15,62 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.text import in_one_line, reason
 from muxflow.frontend.brevitas.names import module_path
 from muxflow.frontend.training.quantizers import (
+    BrevitasActQuantProxyHandler,
     BrevitasDecoupledWeightQuantProxyHandler,
     BrevitasDecoupledWeightQuantWithInputProxyHandler,
+    BrevitasQuantOp,
     BrevitasWeightQuantProxyHandler,
     QONNXManager,
     restore_caching,
 )
 
 OPSET = 20
+FAR = 1000.0
+"""How many scales from zero a value is that a quantizer of one bit must clip (decision)."""
 INPUT = "muxflow_input_"
 """What inputs are called in what `write` returns, before their place."""
+
+
+ONE_BIT = (
+    "one bit is 0 and 1, or -1 and +1, in QONNX, and -1 and 0, or one code only, here; use qnn.QuantReLU(bit_width=1) for 0 "
+    "and 1, SignedBinaryActPerTensorConst or SignedBinaryWeightPerTensorConst of brevitas.quant for -1 and +1, or two bits"
+)
+"""What is wrong with a quantizer whose one bit is signed, and what to use."""
+
+
+class _ExactActivations(BrevitasActQuantProxyHandler):  # type: ignore[misc]
+    """QONNX export of activations: of one bit, `Quant` for codes of 0 and 1 and `BipolarQuant` for -1 and +1.
+
+    Brevitas' handler writes `BipolarQuant` for every one-bit activation, and any scale.
+    """
+
+    def validate(self, module: Any) -> None:
+        """Raise UnsupportedError for scales of groups, and for one that is no positive number."""
+        if module.is_groupwise:
+            raise UnsupportedError("its scales are those of groups")
+        _check_scale(module.scale(), module.bit_width())
+
+    def prepare_for_export(self, module: Any) -> None:
+        """Collect the proxy's parameters; raises UnsupportedError where QONNX has no one-bit quantizer of its codes."""
+        super().prepare_for_export(module)
+        if not module.is_quant_enabled or self.symbolic_kwargs["bit_width"] != 1:
+            return
+        scale, zero = (self.symbolic_kwargs[name] for name in ("scale", "zero_point"))
+        quantizer = module.fused_activation_quant_proxy.tensor_quant
+        least, most = ((quantizer(far * scale)[0] / scale + zero).round() for far in (-FAR, FAR))
+        if bool((least == 0).all() and (most == 1).all()):
+            self.quant_op = BrevitasQuantOp
+            self.symbolic_kwargs |= {"signed": False, "narrow_range": False}
+        elif not bool((least == -1).all() and (most == 1).all() and (zero == 0).all()):
+            raise UnsupportedError(ONE_BIT)
+
+
+def _check_scale(scale: Tensor, bits: Tensor) -> None:
+    """Raise UnsupportedError where a quantizer's scale is no positive number."""
+    wrong = scale[~(torch.isfinite(scale) & (scale > 0))].reshape(-1)
+    if len(wrong):
+        advice = ONE_BIT if int(bits) == 1 else "train on, or give it a scale that is positive"
+        raise UnsupportedError(f"a scale of {float(wrong[0]):g}; {advice}")
 
 
 class _ExactWeights(BrevitasWeightQuantProxyHandler):  # type: ignore[misc]
@@ -35,20 +81,28 @@ class _ExactWeights(BrevitasWeightQuantProxyHandler):  # type: ignore[misc]
     """
 
     stored: Mapping[int, Tensor] = {}
+    quant_op: Any
 
     def prepare_for_export(self, module: Any) -> None:
         """Choose what is stored of each weight; raises UnsupportedError where `Quant` gives Brevitas' codes of neither."""
         super().prepare_for_export(module)
         if module.is_quant_enabled:
+            _check_scale(self.symbolic_kwargs["scale"], self.symbolic_kwargs["bit_width"])
             weights = [tracked.weight for tracked in module.tracked_module_list]
             self.stored = {weight.data_ptr(): self._stored(weight) for weight in weights}
 
     def _stored(self, weight: Tensor) -> Tensor:
         values = self.quant_weight_values[weight.data_ptr()]
-        for stored in (weight, values):
-            written = self.quant_op.torchscript.forward(None, stored, *self.symbolic_kwargs.values())
-            if bool(((written - values).abs() < self.symbolic_kwargs["scale"] / 2).all()):
-                return stored
+        one_bit = int(self.symbolic_kwargs["bit_width"]) == 1
+        signed = bool(self.symbolic_kwargs["signed"])
+        for op in (self.quant_op, BrevitasQuantOp) if one_bit and not signed else (self.quant_op,):
+            for stored in (weight, values):
+                written = op.torchscript.forward(None, stored, *self.symbolic_kwargs.values())
+                if bool(((written - values).abs() < self.symbolic_kwargs["scale"] / 2).all()):
+                    self.quant_op = op
+                    return stored
+        if one_bit:
+            raise UnsupportedError(ONE_BIT)
         raise UnsupportedError(
             "its quantized weights are no codes times its scale, which is all that QONNX's Quant can say"
         )
@@ -71,7 +125,7 @@ class _AccumulatorAwareWeights(_ExactWeights, BrevitasDecoupledWeightQuantWithIn
     handled_layer = BrevitasDecoupledWeightQuantWithInputProxyHandler.handled_layer
 
 
-OWN_HANDLERS = (_ExactWeights, _DecoupledWeights, _AccumulatorAwareWeights)
+OWN_HANDLERS = (_ExactActivations, _ExactWeights, _DecoupledWeights, _AccumulatorAwareWeights)
 
 
 class _Manager(QONNXManager):  # type: ignore[misc]

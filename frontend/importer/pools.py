@@ -17,7 +17,7 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, axis_of, channel_first
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, axis_of, channel_first, is_feature_map
 from muxflow.frontend.importer.maps import feature_map, padded_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Tensor, Value, grown
@@ -54,7 +54,10 @@ def pool(importer: Importer, node: ModelNode) -> Value:
 
 @handles("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 def global_pool(importer: Importer, node: ModelNode) -> Value:
-    """Import GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over spatial axes, all of them or some."""
+    """Import GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over spatial axes, all of them or some.
+
+    Over all of them these may be flattened into one, or be in another order: `x.flatten(2).mean(-1)`.
+    """
     shape = importer.tensor(node, 0).index.shape
     axes = set(range(1, len(shape)))
     keep = True
@@ -69,10 +72,28 @@ def global_pool(importer: Importer, node: ModelNode) -> Value:
                 f"(N, {', '.join(map(str, shape))})"
             )
         axes = reduced
+    flat = _flattened(importer, node) if axes == set(range(1, len(shape))) else None
+    if flat is not None:
+        result = _pooled(importer, node, flat, whole_windows(flat.index.shape[1:], importer.streams[flat.stream]))
+        return replace(result, index=result.index.reshape(shape[0], *[1] * (len(shape) - 1) if keep else []))
     tensor = feature_map(importer, node, MAPS)
     kernel = tuple(size if axis in axes else 1 for axis, size in enumerate(shape) if axis)
     result = _pooled(importer, node, tensor, whole_windows(kernel, importer.streams[tensor.stream]))
     return result if keep else replace(result, index=np.squeeze(result.index, tuple(axes)))
+
+
+def _flattened(importer: Importer, node: ModelNode) -> Tensor | None:
+    """Give a node's input as the map it was where its pixels are flattened, in whatever order; None where they are not."""
+    tensor = importer.tensor(node, 0)
+    whole = channel_first(importer.streams[tensor.stream])
+    rows, wanted = (index.reshape(len(index), -1) for index in (tensor.index, whole))
+    if (
+        min(tensor.index.ndim, whole.ndim) < 2
+        or rows.shape != wanted.shape
+        or is_feature_map(tensor, importer.streams[tensor.stream])
+    ):
+        return None
+    return replace(tensor, index=whole) if np.array_equal(np.sort(rows), np.sort(wanted)) else None
 
 
 def _mode(node: ModelNode) -> Mode:

@@ -26,13 +26,15 @@ from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
-from muxflow.frontend.model import CHANNELS_LAST, MUXFLOW, ModelNode
+from muxflow.frontend.model import CHANNELS_LAST, MUXFLOW, QUANTIZED, ModelNode
 from muxflow.frontend.qonnx.attributes import OWN_DOMAINS
 from muxflow.frontend.qonnx.reader import described_node, read_model
 from muxflow.proof.execution import Tensor
 
 Array = npt.NDArray[Any]
 TITLE = "QONNX execution"
+RECURRENT = {(MUXFLOW, "LstmCell"), *((domain, "QuantLSTMCell") for domain in QUANTIZED)}
+"""Operators with a state that can go on."""
 SHAPES = {"Reshape": 1, "Resize": 3}
 """Inputs of operators that say the shape of their output."""
 
@@ -87,7 +89,7 @@ class QonnxModel:
     def carry_state(self) -> None:
         """Let recurrent layers go on from image to image, which are a sequence then."""
         for node in self.model.graph.node:
-            if node.domain == MUXFLOW and node.op_type == "LstmCell":
+            if (node.domain, node.op_type) in RECURRENT:
                 getCustomOp(node).set_nodeattr("stateful", 1)
 
     def _execute(self, node: _Node, context: dict[str, Array], batch: int) -> None:

@@ -3,7 +3,7 @@
 | operator | inputs -> output | attributes |
 |---|---|---|
 | QuantLSTMCell | x (N, T, C), state h and c, eight weights, four biases, scale, zero point and bits of each of `QUANTIZERS` ->
-h (N, T, H), last h, last c | batch_first, reverse_input, cifg (ints); signed, narrow, rounding mode of each quantizer |
+h (N, T, H), last h, last c | batch_first, reverse_input, cifg, stateful (ints); signed, narrow, rounding mode of each quantizer |
 """
 
 from __future__ import annotations
@@ -41,12 +41,14 @@ def tanh(values: Floats) -> Floats:
 class QuantLSTMCell(MuxflowOp):
     """Brevitas' recurrent layer: every sum, gate, product and state through a quantizer of its own.
 
-    Outputs 1 and 2 are h and c of the last step. Source: Brevitas, `brevitas.nn.quant_rnn`.
+    Outputs 1 and 2 are h and c of the last step. `stateful`, which Brevitas does not write: sequences of a batch go on from
+    each other. Source: Brevitas, `brevitas.nn.quant_rnn`.
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
         """Return the attributes of the node, QONNX form."""
         types: dict[str, tuple[Any, ...]] = {name: ("i", True, usual, {0, 1}) for name, usual in ORDINARY.items()}
+        types["stateful"] = ("i", False, 0, {0, 1})
         types |= {name: ("i", False, int(name.endswith("_signed")), {0, 1}) for name in QUANTIZER_FLAGS}
         return types | {f"{name}_rounding_mode": ("s", False, "ROUND") for name in QUANTIZERS}
 
@@ -67,6 +69,9 @@ class QuantLSTMCell(MuxflowOp):
         given = [context[name] for name in self.onnx_node.input]
         quantized = {name: self._quantizer(name, given) for name in QUANTIZERS}
         x, h, c = given[:3]
+        shape = x.shape[:2]
+        if self.get_nodeattr("stateful"):
+            x, h, c = x.reshape(1, -1, x.shape[2]), h[:1], c[:1]
         outputs = []
         for step in range(x.shape[1]):
             i, f, g, o = (
@@ -77,7 +82,8 @@ class QuantLSTMCell(MuxflowOp):
             c = quantized["cell_state"](kept + added)
             h = quantized["output"](o * quantized["hidden_state_tanh"](tanh(c)))
             outputs.append(h)
-        context.update(zip(self.onnx_node.output, (np.stack(outputs, axis=1), h, c), strict=False))
+        sequences = np.stack(outputs, axis=1).reshape(*shape, -1)
+        context.update(zip(self.onnx_node.output, (sequences, h, c), strict=False))
 
     def _quantizer(self, name: str, given: list[Floats]) -> Callable[[Floats], Floats]:
         first = quantizer_input(QUANTIZERS.index(name))

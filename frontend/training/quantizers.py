@@ -39,7 +39,7 @@ with warnings.catch_warnings():
     import brevitas.export.manager
     from brevitas.export.onnx.qonnx.function import BrevitasQuantOp as BrevitasQuantOp
     from brevitas.export.onnx.qonnx.function import BrevitasQuantTorchScriptFn
-    from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler
+    from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler as BrevitasActQuantProxyHandler
     from brevitas.export.onnx.qonnx.handler import (
         BrevitasDecoupledWeightQuantProxyHandler as BrevitasDecoupledWeightQuantProxyHandler,
     )

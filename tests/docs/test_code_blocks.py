@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -212,5 +213,9 @@ def test_networks_in_keras(tmp_path: Path) -> None:
 def test_a_mognet_in_keras_is_read_again(tmp_path: Path) -> None:
     digits = "import numpy as np\nimages = np.zeros((4, 8, 8, 1))\nlabels = np.zeros(4)"
     run(tmp_path, digits, block("docs/guide/qkeras.md", 'model.save("mognet.h5")'))
+    page = "docs/guide/qkeras.md"
     (tmp_path / "mognet.h5").rename(tmp_path / "model.h5")
-    run(tmp_path, block("docs/guide/qkeras.md", 'muxflow.write(design, "build/model")'))
+    run(tmp_path, block(page, 'muxflow.write(design, "build/model")'))
+    shutil.copy(tmp_path / "model.h5", tmp_path / "first.h5")
+    several = block(page, "describe_models(").replace("second.keras", "model.h5")
+    run(tmp_path, several, "assert [len(graph.outputs) for graph in graphs] == [1, 1]")

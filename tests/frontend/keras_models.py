@@ -392,6 +392,7 @@ def lone():
         QActivation("bernoulli(alpha=1)", name="random")(x),
         QActivation("hard_tanh", name="smooth")(x),
         QActivation("quantized_ulaw(4)", name="ulaw")(x),
+        QActivation("quantized_hswish(4,1)", name="turning")(x),
         QConv2D(2, 3, padding="same", kernel_quantizer="bernoulli(alpha=1)", name="random_weights")(x),
         QConv2D(2, 1, kernel_quantizer=SIGNED, name="lost")(x),
         layers.Dropout(0.5, name="trains")(x, training=True),

@@ -29,6 +29,22 @@ def test_sizes_may_be_numpys(tmp_path):
             export(built(), tmp_path / "c.onnx", bad)
 
 
+def test_shapes_may_be_lists(tmp_path):
+    model = built()
+    written = [export(model, tmp_path / f"{name}.onnx", shape) for name, shape in (("a", list(SHAPE)), ("b", [SHAPE]))]
+    assert written[0].read_bytes() == written[1].read_bytes() == export(model, tmp_path / "c.onnx", SHAPE).read_bytes()
+    for bad in ([1, [3, 6, 6]], [], ["1366"], "1366"):
+        with pytest.raises(MuxflowError, match=r"export: input shape .*; give \(N, C, H, W\)"):
+            export(model, tmp_path / "d.onnx", bad)
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x", "x.onnx.txt", ".onnx"])
+def test_a_name_that_load_does_not_know_is_refused_before_anything(name, tmp_path):
+    with pytest.raises(MuxflowError, match=r"export: .*: a network is written as \.onnx"):
+        export(None, tmp_path / name, SHAPE)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
 def test_a_model_of_other_floats_is_told_to_take_float32(dtype, tmp_path):
     with pytest.raises(MuxflowError, match=rf"does not run on .*; 2.weight is of type {dtype}, .*: model.float\(\)$"):

@@ -280,6 +280,34 @@ def test_global_pool_and_quantizer(case, size, build, prove):
     prove(b)
 
 
+@pytest.mark.parametrize("kind", ["ReduceMean", "ReduceMax"])
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("way", ["flattened", "turned", "split"])
+def test_global_pool_of_a_map_whose_pixels_are_laid_out_anew(way, keepdims, kind, build, prove):
+    """`x.flatten(2).mean(-1)`: all pixels of a channel, in whatever order and on however many axes."""
+    b = build((1, 3, 4, 6))
+    b.quant(scale=1 / 256)
+    if way == "turned":
+        b.then("Transpose", perm=[0, 1, 3, 2])
+    else:
+        b.then("Reshape", np.array([1, 3, 24] if way == "flattened" else [1, 3, 2, 12]))
+    b.then(kind, np.array([2] if way == "flattened" else [2, 3]), keepdims=keepdims)
+    b.then("Flatten")
+    b.quant(scale=1 / 16, bits=4)
+    b.node("MatMul", b.last, b.weights(codes(3, 4)))
+    prove(b)
+
+
+def test_mean_of_pixels_of_several_channels_is_refused(build, prove):
+    b = build((1, 3, 4, 4))
+    b.quant()
+    b.conv(codes(4, 3, 3, 3))
+    b.then("Reshape", np.array([1, 2, 8]))
+    b.then("ReduceMean", np.array([2]))
+    with pytest.raises(MuxflowError, match=r"ReduceMean_\d .*its input is not a map"):
+        prove(b)
+
+
 def test_mean_over_other_axes_is_refused(build, prove):
     b = build((1, 3, 4, 4))
     b.quant()

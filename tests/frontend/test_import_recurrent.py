@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.ops.lstm_cell import LstmCell
 from muxflow.frontend.qonnx.execution import QonnxExecution
@@ -273,6 +274,20 @@ def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits, 
     given = np.random.default_rng(5).integers(stream.lo, stream.hi + 1, (40, *stream.shape))
     (outcome,) = compare(graph, [QonnxExecution(path, graph)], {graph.inputs[0]: given}).outcomes
     assert set(graph.outputs) <= set(outcome.streams)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_state_of_the_lstm_of_brevitas_goes_on(tmp_path, layers):
+    """A batch is one sequence for a graph that carries its state, and for the execution of its file."""
+    path, _, _ = brevitas_file(tmp_path, BITS, num_layers=layers)
+    graph, anew = muxflow.load(path, stateful=True), load(path)
+    (stream,) = (graph.streams[name] for name in graph.inputs)
+    codes = np.random.default_rng(5).integers(stream.lo, stream.hi + 1, (40, *stream.shape))
+    (outcome,) = compare(graph, [QonnxExecution(path, graph)], {graph.inputs[0]: codes}).outcomes
+    assert set(graph.outputs) <= set(outcome.streams)
+    assert (np.asarray(graph(codes)) != np.asarray(anew(codes))).any(), "the state of the last frame does nothing"
+    compare(anew, [QonnxExecution(path, anew)], {anew.inputs[0]: codes})
 
 
 @pytest.mark.filterwarnings("ignore")

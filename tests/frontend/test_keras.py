@@ -379,6 +379,8 @@ def test_what_is_not_supported_is_named(described):
     assert "two results for one input" in lone["random"]
     assert "hard_tanh: it has more than 65536 values" in lone["smooth"]
     assert "no multiples of one step" in lone["ulaw"]
+    assert "activation quantized_hswish: it falls from" in lone["turning"]
+    assert "supported are quantizers that only rise" in lone["turning"]
     assert "kernel quantizer bernoulli(alpha=1) rounds at random" in lone["random_weights"]
     assert "lost (QConv2D): its kernel holds NaN or infinity; the training diverged" in lone["lost"]
     assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]

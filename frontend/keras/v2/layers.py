@@ -46,6 +46,14 @@ NOISY_REACH = 10
 """Exponent of two up to which quantizers are evaluated where `settled` must take noise away."""
 
 
+def told(quantizer: Any) -> str:
+    """Name a quantizer as QKeras writes it, and by its class where QKeras cannot, as `quantized_hswish`."""
+    try:
+        return str(quantizer)
+    except Exception:
+        return type(quantizer).__name__
+
+
 def settled(quantizer: Any, values: Floats) -> Floats:
     """Return a quantizer's output without the float32 noise of its straight-through estimator, `x + (q(x) - x)`.
 
@@ -75,7 +83,7 @@ def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
         return values
     result = settled(quantizer, values)
     if not np.array_equal(result, settled(quantizer, values)):
-        raise UnsupportedError(f"its {what} quantizer {quantizer} rounds at random; use a deterministic one")
+        raise UnsupportedError(f"its {what} quantizer {told(quantizer)} rounds at random; use a deterministic one")
     return result
 
 
@@ -112,15 +120,15 @@ def activation(writer: Writer, x: str, function: Any) -> str:
             name,
             "QKeras' quantizers, so use quantized_tanh, quantized_sigmoid, quantized_relu or quantized_bits",
         )
+    shown = told(function) if isinstance(function, BaseQuantizer) else name
     alpha = getattr(function, "alpha", 1.0)
     if isinstance(alpha, str):
         raise UnsupportedError(
-            f"activation {function}: alpha={alpha!r} takes the scale from each batch, so the grid is not "
+            f"activation {shown}: alpha={alpha!r} takes the scale from each batch, so the grid is not "
             "fixed; use alpha=1 or another number"
         )
     if isinstance(alpha, np.ndarray) and alpha.size > 1:
-        raise UnsupportedError(f"activation {function}: one alpha a channel; use one number for all")
-    shown = str(function) if isinstance(function, BaseQuantizer) else name
+        raise UnsupportedError(f"activation {shown}: one alpha a channel; use one number for all")
     reach = REACH if hasattr(function, "use_ste") else NOISY_REACH
     try:
         return writer.steps(x, [find_steps(lambda values: settled(function, values), reach)])
