@@ -14,8 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.floats import float_inputs
 from muxflow.images import Images, check_labels, file_images
 from muxflow.proving import images_for
@@ -144,6 +147,17 @@ def test_labels_of_a_class_that_the_host_decides_are_warned_of(tmp_path: Path, g
     assert done.returncode == 0, done.stderr
     assert "warning: no accuracy: the host computes head (Dense), which decides the class" in done.stderr
     assert not any(line.startswith("accuracy") for line in done.stdout.splitlines())
+
+
+def test_what_is_said_of_several_inputs_is_said_once(tmp_path: Path) -> None:
+    streams = {"a": Stream((1, 1, 4), 0, 7), "b": Stream((1, 1, 4), 0, 7)}
+    ends = [Node(f"only_{name}", Threshold([[3]], [0]), (name,), (f"{name}_out",)) for name in streams]
+    graph = with_nodes(Graph("two", (), streams, tuple(streams), ("a_out", "b_out")), ends)
+    np.savez(tmp_path / "x.npz", a=np.full((2, 4), 3.25), b=np.full((2, 4), 5.0))
+    assert file_images(graph, tmp_path / "x.npz", None).dataset == "x.npz, floats rounded to codes"
+    np.savez(tmp_path / "x.npz", a=np.full((2, 4), 3.25), b=np.full((2, 4), 9.0))
+    said = "x.npz, floats rounded to codes, floats rounded to codes, 100 % of them clipped"
+    assert file_images(graph, tmp_path / "x.npz", None).dataset == said
 
 
 def test_floats_become_the_nearest_codes(tmp_path: Path, graph: Graph) -> None:
