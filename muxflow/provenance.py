@@ -26,7 +26,7 @@ from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.dataflow.processes import completed
 from muxflow.dataflow.quantities import exact
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import command_line, shown
 from muxflow.hls.design_file import DESIGN
 from muxflow.hls.vitis.project import ProjectOptions
 from muxflow.proof.ladder import Ladder, model_files
@@ -48,11 +48,6 @@ def provenance_of(
         tools |= {name: version} if name else {}
     host = f"{platform.system()} {platform.machine()}"
     return Provenance(host, tools, revision(), digest, commands(design, folder, kept, built_by))
-
-
-def command_line(command: str, *words: str | Path) -> str:
-    """Write a command of Muxflow as a shell takes it."""
-    return shlex.join(["muxflow", command, *map(str, words)])
 
 
 def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> tuple[str, ...]:
