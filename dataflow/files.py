@@ -28,7 +28,7 @@ BESIDE = "muxflow-"
 RANDOM = "[a-z0-9_]{8}"
 """What `tempfile` ends such a name with."""
 MOST_NAME = 200
-"""Bytes of a file's name that the name of the one beside it begins with: no name is longer than 255."""
+"""Bytes that are kept of a name in that of the one beside it: no name is longer than 255."""
 
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
@@ -133,12 +133,21 @@ class _Pending:
                 folder.rmdir()
 
 
+def start_beside(path: Path) -> str:
+    """Give what names beside a path begin with: its own between dots; of a long one its start and a digest, as no other has."""
+    name = os.fsencode(path.name)
+    if len(name) > MOST_NAME:
+        digest = hashlib.sha256(name).hexdigest()[:16].encode()
+        name = name[: MOST_NAME - len(digest) - 1] + b"~" + digest
+    return f".{os.fsdecode(name)}."
+
+
 def _open_beside(path: Path) -> tuple[Path, int]:
     """Open a new file beside `path`, locked while its process lives; those that killed processes left there go.
 
     On a file system without locks nothing that is left is removed.
     """
-    prefix = f".{os.fsdecode(os.fsencode(path.name)[:MOST_NAME])}.{BESIDE}"
+    prefix = f"{start_beside(path)}{BESIDE}"
     with suppress(OSError):  # where the folder cannot be listed
         for left in named(path.parent, re.escape(prefix) + RANDOM):
             _remove_unlocked(left)

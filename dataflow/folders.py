@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import BESIDE, RANDOM, file_hash, named, permit
+from muxflow.dataflow.files import BESIDE, RANDOM, file_hash, named, permit, start_beside
 from muxflow.dataflow.interruption import ended, undisturbed
 from muxflow.dataflow.manifest import (
     MANIFEST,
@@ -145,13 +145,13 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with held_folder(path.parent, f".{path.name}.{BESIDE}") as folder:
+        with held_folder(path.parent, f"{start_beside(path)}{BESIDE}") as folder:
             yield folder
             _write_manifest(folder, network)
             permit(folder, path, 0o777)
             with alone(path.parent), undisturbed():
                 for old in named(
-                    path.parent, re.escape(f".{path.name}.") + f"({BESIDE})?{RANDOM}" + re.escape(REPLACED)
+                    path.parent, re.escape(start_beside(path)) + f"({BESIDE})?{RANDOM}" + re.escape(REPLACED)
                 ):
                     _put_back(old, path)
                 check_room(path, {file.relative_to(folder).as_posix(): file for file in files_below(folder)})

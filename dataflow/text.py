@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -73,6 +74,11 @@ def in_one_line(name: str) -> str:
     """Return a name as messages show it: nothing in it ends the line or moves the cursor, and it is cut where it is long."""
     text = printable(name).replace("\n", "?")
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 3]}..."
+
+
+def command_line(*words: object) -> str:
+    """Write a command of Muxflow as a shell takes it, whatever is in its words."""
+    return shlex.join(("muxflow", *map(str, words)))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.manifest import edited_files
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import json_text, plainly
+from muxflow.dataflow.text import command_line, json_text, plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.kernels import KERNELS
 
@@ -93,7 +93,8 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
         text = read_json(file)
     except (FileNotFoundError, NotADirectoryError):
         free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-        remedy = f"`muxflow build MODEL --output {folder}` writes a project" if free else "give the folder of a project"
+        build = command_line("build", "MODEL", "--output", folder)
+        remedy = f"`{build}` writes a project" if free else "give the folder of a project"
         raise MuxflowError(f"{file}: no such file; {remedy}") from None
     except OSError as error:
         raise MuxflowError(f"{file}: cannot be read ({error.strerror})") from error

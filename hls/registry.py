@@ -19,6 +19,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import Package
+from muxflow.dataflow.text import command_line
 from muxflow.proof.compare import Outcome
 
 
@@ -155,5 +156,5 @@ def check_project(path: Path, target: str) -> None:
     if owner is not None and owner.name != target:
         raise MuxflowError(
             f"{path} is {owner.project}: {owner.usage}; this command is for {find(target).project}, which "
-            f"`muxflow build MODEL --target {target} --output FOLDER` writes"
+            f"`{command_line('build', 'MODEL', '--target', target, '--output', 'FOLDER')}` writes"
         )

@@ -29,7 +29,7 @@ from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import command_line, shown
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, Layout, NodeStatus
 from muxflow.hls.kernels import KERNELS
@@ -306,8 +306,8 @@ def open_project(path: str | Path) -> Project:
     if path.is_file() and (reader := registry.recognised(path)) is not None:
         folder = Path("build") / path.stem
         raise MuxflowError(
-            f"{path}: no project but a model ({reader.title}); build it first: `muxflow build {path} --output {folder}`, then "
-            f"give {folder}"
+            f"{path}: no project but a model ({reader.title}); build it first: "
+            f"`{command_line('build', path, '--output', folder)}`, then give {folder}"
         )
     return Project(load_project(path))
 

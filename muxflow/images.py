@@ -112,7 +112,7 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
     frames = graph.frames(codes)
     known = None if labels is None else _labels(path, labels[:count], frames)
     digest = _digest([given[name][:count] for name in graph.inputs], known)
-    return Images(codes, known, ", ".join([path.name, *remarks]), "", digest)
+    return Images(codes, known, ", ".join([path.name, *dict.fromkeys(remarks)]), "", digest)
 
 
 def _digest(given: Sequence[npt.NDArray[Any]], labels: npt.NDArray[np.int64] | None) -> str:

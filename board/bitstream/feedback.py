@@ -10,7 +10,7 @@ from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
 from muxflow.board.bitstream.vendor_reports import number, read_xml
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import command_line, shown
 from muxflow.hls.vitis.project import Project
 
 RESULTS = ("bitstream/hls/solution", "bitstream/hls/hls", "hls/solution", "hls/hls")
@@ -62,7 +62,7 @@ def _folder(project: Project) -> Path:
     if not there:
         raise MuxflowError(
             f"{project.path}: no synthesis has run here, so there are no reports (<function>{SUFFIX}); "
-            f"`muxflow bitstream {project.path} --until csynth` runs one with your own tools"
+            f"`{_synthesis(project)}` runs one with your own tools"
         )
     return max(there, key=lambda place: max(file.stat().st_mtime for file in place.glob(f"*{SUFFIX}")))
 
@@ -122,7 +122,8 @@ def _timing(project: Project, folder: Path, node: str, pipelines: list[Pipeline]
 
 
 def _other(project: Project) -> str:
-    return (
-        f"the reports are of another design, or of other folds; synthesise this one: "
-        f"`muxflow bitstream {project.path} --until csynth`"
-    )
+    return f"the reports are of another design, or of other folds; synthesise this one: `{_synthesis(project)}`"
+
+
+def _synthesis(project: Project) -> str:
+    return command_line("bitstream", project.path, "--until", "csynth")

@@ -23,7 +23,7 @@ from muxflow.board.bitstream.vendor_tcl import hls_results
 from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.device import Resources, check_clock
-from muxflow.dataflow.text import json_text, shown
+from muxflow.dataflow.text import command_line, json_text, shown
 from muxflow.hls.vitis.project import Project
 
 FIGURES_FILE = "reports.json"
@@ -134,7 +134,7 @@ def check_timing(project: Project, folder: Path, figures: Figures, allowed: bool
         reachable = 1000 / (1000 / clock - timing.setup_slack)
         advice = "these paths reach no clock that a board gives"
         if reachable >= 1:
-            advice = f"these paths reach about {reachable:.0f} MHz: `muxflow build MODEL --clock {int(reachable)}`"
+            advice = f"these paths reach about {reachable:.0f} MHz: `{command_line('build', 'MODEL', '--clock', int(reachable))}`"
     raise ToolError(
         f"timing is not met at {clock:g} MHz: worst slack {timing.setup_slack:g} ns (set-up), {timing.hold_slack:g} ns "
         f"(hold), {timing.failing_endpoints} failing endpoints; {advice}. The results may be wrong on the board; "

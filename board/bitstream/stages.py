@@ -31,6 +31,7 @@ from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.locking import locked
 from muxflow.dataflow.manifest import MANIFEST, check_sources, read_manifest, replaced_files
 from muxflow.dataflow.outputs import own_folder, write_below
+from muxflow.dataflow.text import command_line
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project, unchanged
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
@@ -108,7 +109,7 @@ def make_bitstream(
     if (project.design.board, project.design.device.part) != (board.name, board.device.part):
         raise MuxflowError(
             f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
-            f"({board.device.part}); build it again: `muxflow build MODEL --board {board.name}`"
+            f"({board.device.part}); build it again: `{command_line('build', 'MODEL', '--board', board.name)}`"
         )
     last, refusal = ORDER[options.until], cosimulation_refusal(project)
     if refusal and options.until == "cosim":

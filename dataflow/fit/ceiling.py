@@ -120,10 +120,15 @@ def _port(graph: Graph, cycles: int) -> Ceiling | None:
             stream = graph.streams[name]
             lanes, bits = axi_lanes(stream), container_bits(stream)
             if stream.size // lanes >= cycles:
-                each = f"{lanes} elements of {bits} bits a cycle of a port of {AXI_WORD} bits"
+                most = AXI_WORD // bits
+                each = f"{counted(lanes, 'element')} of {bits} bits a cycle of a port of {AXI_WORD} bits"
+                if lanes < most:
+                    each += f" (at most {most}, and only as many as divide the {counted(stream.size, 'element')} of a frame)"
                 why = f"{each}, {counted(stream.size // lanes, 'cycle')} a frame"
-                shorter = f"codes of at most {bits // 2} bits or " if bits > 8 else ""
-                fewer = f"{shorter}a faster clock, or a smaller {what}"
+                shorter = f"codes of at most {bits // 2} bits or " if bits > 8 and lanes == most else ""
+                size = f"a smaller {what}" if lanes == most else f"an {what}"
+                fitting = f" of a multiple of {most} elements" if most > 1 else ""
+                fewer = f"{shorter}a faster clock, or {size}{fitting}"
                 return Ceiling(f"{what} port {name}", why, "a faster clock" if cycles == 1 else fewer)
     return None
 

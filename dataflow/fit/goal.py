@@ -43,6 +43,11 @@ class Goal:
         """Give the most cycles of one image at which the latency is reached; None where none is asked for."""
         return None if self.latency is None else int(self.latency * clock_mhz * 1e6 * (1 + ROUNDING))
 
+    def reached(self, clock_mhz: float, interval: int, latency: int) -> bool:
+        """Tell whether so many cycles between frames, and of one image, reach it."""
+        most = (self.interval(clock_mhz), self.latency_cycles(clock_mhz))
+        return all(limit is None or taken <= limit for taken, limit in zip((interval, latency), most, strict=True))
+
 
 @dataclass(frozen=True)
 class Asked:

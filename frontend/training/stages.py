@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.text import LONGEST_REASON, reason
-from muxflow.frontend.training.state_file import read_state, write_state
+from muxflow.dataflow.text import LONGEST_REASON, reason, shown
+from muxflow.frontend.training.state_file import check_finite, check_plain, fill, read_state, write_state
 
 WARMUP = 0.02
 """Share of a stage's steps in which its rate rises."""
 EVERY = 500
 """Steps between two checkpoints."""
+AVERAGES = {"step", "exp_avg", "exp_avg_sq"}
+"""What Adam keeps of a parameter."""
 PART = re.compile("[,;] (?=[a-z]+=)|; ")
 """Between two parts of a recipe, of which a message names those that differ."""
 
@@ -85,7 +87,7 @@ def run_stages(
             stage.begin()
         optimizer = stage.optimizer()
         if begun and state is not None:
-            restore_optimizer(checkpoint, state, optimizer)
+            restore_optimizer(checkpoint, state, optimizer, start)
         for step in range(start if begun else 0, stage.steps):
             generator = torch.Generator().manual_seed((seed * 101 + place) * 1_000_003 + step)
             progress = step / stage.steps
@@ -134,22 +136,55 @@ def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
 
 def _restore(path: Path, state: Mapping[str, Any], model: nn.Module, stages: Sequence[Stage]) -> tuple[int, int]:
     """Load a checkpoint into a model; returns the stage and the number of its finished steps."""
+    place = count_of(path, state, "stage", 0, len(stages) - 1)
+    step = count_of(path, state, "step", 1, stages[place].steps)
+    restore_model(path, state, model)
+    return place, step
+
+
+def count_of(path: Path, state: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    """Return a whole number of a checkpoint; raises MuxflowError where it is none, or out of its range."""
+    found = state.get(name)
+    if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+        raise unreadable(path, ValueError(f"{name} {shown(found)}; expected a whole number from {least} to {most}"))
+    return found
+
+
+def restore_model(path: Path, state: Mapping[str, Any], model: nn.Module) -> None:
+    """Load a checkpoint into a model; raises MuxflowError where it does not fit."""
     try:
-        model.load_state_dict(state["model"])
-        place, step = int(state["stage"]), int(state["step"])
-        if not (0 <= place < len(stages) and 0 < step <= stages[place].steps):
-            raise ValueError(f"step {step} of stage {place}")
-        return place, step
+        fill(model, state["model"])
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(path, error) from error
 
 
-def restore_optimizer(path: Path, state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Load a checkpoint into the optimizer of what it goes on with; raises MuxflowError where it does not fit."""
+def restore_optimizer(path: Path, state: Mapping[str, Any], optimizer: torch.optim.Adam, steps: int) -> None:
+    """Load averages and step counts of a checkpoint into the Adam of what it goes on with, made `steps` steps ago.
+
+    Its groups keep their own rates, factors and other settings, which are the recipe's whatever the file says. Raises
+    MuxflowError where the averages do not fit the parameters, or a count is not from 1 to `steps`.
+    """
     try:
-        optimizer.load_state_dict(state["optimizer"])
-        for parameter, met in optimizer.state.items():
-            if any(isinstance(one, Tensor) and one.dim() and one.shape != parameter.shape for one in met.values()):
-                raise ValueError(f"averages of another shape than {tuple(parameter.shape)}")
+        own, given = optimizer.state_dict(), dict(state["optimizer"]["state"])
+        parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        for place, met in given.items():
+            if place not in range(len(parameters)) or met.keys() != AVERAGES:
+                raise ValueError(f"averages of parameter {shown(place)}; expected {', '.join(sorted(AVERAGES))}")
+            _check_averages(parameters[place], met, steps)
+        optimizer.load_state_dict({**own, "state": given})
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(path, error) from error
+
+
+def _check_averages(parameter: Tensor, met: Mapping[str, Any], steps: int) -> None:
+    """Raise ValueError where the state of Adam is none of a parameter after at most so many steps."""
+    for name, tensor in met.items():
+        check_plain(name, tensor)
+        shape, kind = (torch.Size(), torch.float32) if name == "step" else (parameter.shape, parameter.dtype)
+        if tensor.shape != shape or tensor.dtype != kind:
+            raise ValueError(f"averages of another shape or type than {tuple(parameter.shape)}, {parameter.dtype}")
+        check_finite(name, tensor)
+    if not 1 <= met["step"] <= steps or met["step"] % 1:
+        raise ValueError(f"{float(met['step']):g} steps of the optimizer; expected a whole number from 1 to {steps}")
+    if (met["exp_avg_sq"] < 0).any():
+        raise ValueError("an average of squares below 0")

@@ -51,22 +51,46 @@ def restored(build: Callable[[], Network], state: Any) -> Network:
     The state must hold all that the network has, in its shapes and types, floats finite. A network of more parameters than
     the state holds elements is not built. Raises ValueError, and whatever `build` and PyTorch raise.
     """
-    tensors = dict(state) if isinstance(state, Mapping) else {}
-    for name, tensor in tensors.items():
-        if not isinstance(tensor, Tensor) or tensor.layout is not torch.strided or tensor.device.type != "cpu":
-            raise ValueError(f"{shown(name)} holds no plain tensor")
+    tensors = _plain(state)
     with _no_more_than(check_elements("its tensors", sum(tensor.numel() for tensor in tensors.values()))):
         network = build()
+    fill(network, tensors)
+    network.eval()
+    return network
+
+
+def fill(network: nn.Module, state: Any) -> None:
+    """Give a network the tensors of a state: all that it has, in its shapes and types, floats finite.
+
+    Raises ValueError, and whatever PyTorch raises.
+    """
+    tensors = _plain(state)
     for name, own in network.state_dict().items():
         given = tensors.get(name)
         if given is None or given.shape != own.shape or given.dtype != own.dtype:
             met = "is absent" if given is None else f"is {given.dtype} of shape {tuple(given.shape)}"
             raise ValueError(f"{name} {met}; expected {own.dtype} of shape {tuple(own.shape)}")
-        if not given.isfinite().all():
-            raise ValueError(f"{name} holds numbers that are not finite")
+        check_finite(name, given)
     network.load_state_dict(tensors)
-    network.eval()
-    return network
+
+
+def _plain(state: Any) -> dict[str, Tensor]:
+    tensors = dict(state) if isinstance(state, Mapping) else {}
+    for name, tensor in tensors.items():
+        check_plain(name, tensor)
+    return tensors
+
+
+def check_plain(name: object, tensor: object) -> None:
+    """Raise ValueError for what is no tensor, or one of another layout or device."""
+    if not isinstance(tensor, Tensor) or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        raise ValueError(f"{shown(name)} holds no plain tensor")
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a tensor of which a number is not finite."""
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name} holds numbers that are not finite")
 
 
 @contextmanager

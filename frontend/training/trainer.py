@@ -32,7 +32,7 @@ from muxflow.frontend.training.recipes import RECIPES, TrainConfig
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import TrainResult, check_run
 from muxflow.frontend.training.staged import Staged, stage_epochs
-from muxflow.frontend.training.stages import read_checkpoint, restore_optimizer, unreadable
+from muxflow.frontend.training.stages import count_of, read_checkpoint, restore_model, restore_optimizer
 from muxflow.frontend.training.state_file import write_state
 from muxflow.frontend.training.trained import export_trained
 
@@ -119,7 +119,12 @@ def train(
     checkpoint = folder / CHECKPOINT
     optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
     recipe = _recipe(model, train_set, config)
-    start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
+    start = 0
+    if resume and checkpoint.exists():
+        state = read_checkpoint(checkpoint, recipe)
+        start = count_of(checkpoint, state, "epoch", 1, config.epochs)
+        restore_model(checkpoint, state, model)
+        restore_optimizer(checkpoint, state, optimizer, start * -(-len(train_set) // config.batch))
     with training_bars(progress) as begin:
         told = begin(f"train on {train_set.name}, epochs", config.epochs, start)
         for epoch in range(start, config.epochs):
@@ -183,20 +188,6 @@ def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
     network = getattr(model, "config", type(model).__name__)
     data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
     return f"{config}; {network}; {data}"
-
-
-def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
-    """Load a checkpoint into model and optimizer; returns the number of finished epochs."""
-    state = read_checkpoint(path, recipe)
-    try:
-        model.load_state_dict(state["model"])
-        epoch = int(state["epoch"])
-        if epoch < 1:
-            raise ValueError(f"epoch {epoch}")
-    except Exception as error:  # a damaged file raises nearly anything
-        raise unreadable(path, error) from error
-    restore_optimizer(path, state, optimizer)
-    return epoch
 
 
 def _train_stages(

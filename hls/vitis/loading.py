@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -193,7 +194,7 @@ def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
         loaded = [readers[node.outputs[0]][0].name for node in graph.nodes if node.op.loaded]
         raise MuxflowError(
             f"{other.name} has other weights in {', '.join(stored)}, which the design of {graph.name} stores; build it with "
-            f"--weights {','.join((*loaded, *stored))}"
+            f"--weights {shlex.quote(','.join((*loaded, *stored)))}"
         )
     contents = {node.name: contents[node.name] for node in graph.nodes if node.op.loaded}
     ends = [[places[name] for name in graph.outputs], [theirs[name] for name in other.outputs]]

@@ -19,6 +19,7 @@ from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.quantities import counted
 from muxflow.frontend.registry import whole
 from muxflow.reports.gather.report import make_report
@@ -30,6 +31,12 @@ STEPS = 12
 WIDTHS = (36, 128, 512, 2048)
 """Limits on stream widths that FINN+ folds with, bits (decision: fewer than the benchmark has)."""
 MOST_REUSE = 1 << 20
+NOT_OF_HLS4ML = frozenset(("ChannelSelect", "LstmCell", "MuxJoin", "OrJoin", "ThermometerEncode"))
+"""Ops that hls4ml has no layer of: its LSTM and GRU are of floats' functions, and no front end of 1.3.0 reads QuantLSTMCell."""
+MOST_AXES = 3
+"""Of a stream that hls4ml has windows on: height, width and channels."""
+JOINS = ("AddJoin", "Concat")
+"""Ops of several inputs that it has layers of."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,11 @@ def _shapes(graph: Graph) -> list[tuple[int, int]]:
     """Give rows and columns of each matrix; raises UnsupportedError naming a layer that hls4ml has not, or where none is."""
     producers, found = graph.producers(), []
     for node in graph.nodes:
-        if len(graph.data_inputs(node)) > 1 and node.op.kind not in ("AddJoin", "Concat"):
+        several = len(graph.data_inputs(node)) > 1
+        if node.op.kind in NOT_OF_HLS4ML or (several and node.op.kind not in JOINS):
             raise UnsupportedError(f"{node.name} ({node.op.kind}): hls4ml has no such layer")
+        if isinstance(node.op, SlidingWindow) and len(graph.streams[node.inputs[0]].shape) > MOST_AXES:
+            raise UnsupportedError(f"{node.name}: hls4ml has no windows of three axes")
         if not isinstance(node.op, MatrixVector):
             continue
         source = producers[node.inputs[1]]

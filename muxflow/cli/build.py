@@ -43,7 +43,7 @@ from muxflow.dataflow.fit.goal import Asked, Goal
 from muxflow.dataflow.folders import check_former, check_room
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.dataflow.quantities import rate, si
-from muxflow.dataflow.text import encoded
+from muxflow.dataflow.text import command_line, encoded
 from muxflow.hls.design_file import DESIGN_FILES
 from muxflow.hls.registry import as_built, find, loaded_weights
 
@@ -88,7 +88,7 @@ def build(
 ) -> None:
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
     from muxflow.dataflow.fit.resizing import without_margins
-    from muxflow.provenance import BUILD_FILE, command_line
+    from muxflow.provenance import BUILD_FILE
     from muxflow.proving import folder_report, model_copy
     from muxflow.reports.render import terminal
     from muxflow.reports.schema.file import to_entry

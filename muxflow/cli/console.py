@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from muxflow.cli.signals import heed_lost
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.text import json_text, message
+from muxflow.dataflow.text import command_line, json_text, message
 from muxflow.reports.terminal import PlainConsole
 
 T = TypeVar("T")
@@ -91,7 +90,7 @@ def warn(text: str) -> None:
 
 def next_command(*words: str | Path) -> None:
     """Print what a user would do next."""
-    out.print(f"next: {shlex.join(['muxflow', *map(str, words)])}")
+    out.print(f"next: {command_line(*words)}")
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None], written: Path | None = None) -> None:

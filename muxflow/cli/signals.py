@@ -18,6 +18,8 @@ LOST = 1.0
 
 _raised: list[KeyboardInterrupt] = []
 """What signals have raised since they are heeded, the latest last."""
+_met: list[int] = []
+"""The signals that came since then, the first one first: it is what the process ends by."""
 
 
 class Ended(KeyboardInterrupt):
@@ -31,6 +33,7 @@ class Ended(KeyboardInterrupt):
 def heed_signals() -> None:
     """End as after Ctrl-C where a batch system or a terminal that goes away asks for it, unless the caller ignores that."""
     _raised.clear()
+    _met.clear()
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _come_again
     for number in holding.HELD:
@@ -39,12 +42,16 @@ def heed_signals() -> None:
 
 
 def leave_signals() -> None:
-    """Let signals end the process at once, when there is nothing left to clean up."""
+    """Let signals end the process at once, when there is nothing left to clean up.
+
+    Where one has ended the command the process ends by that one: a later one is ignored.
+    """
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in holding.HELD:
         if signal.getsignal(number) is _end:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if _met else signal.SIG_DFL)
     _raised.clear()
+    _met.clear()
 
 
 def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
@@ -71,8 +78,11 @@ def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
 def _end(number: int, frame: FrameType | None) -> None:
     """Interrupt what runs, once: a terminal that closes sends two signals, and nothing comes between what cleans up.
 
-    The import of a large package may catch anything and go on, so the signal comes again until the process ends.
+    The import of a large package may catch anything and go on, so the signal comes again until the process ends. A later one
+    comes as the first one did.
     """
+    _met.append(number)
+    number = _met[0]
     if interruption(sys.exc_info()[1]) is None and _opens(frame):
         _again_soon(number)
         return

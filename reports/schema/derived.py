@@ -37,18 +37,25 @@ def derived(report: Report) -> tuple[Figure, ...]:
     gops = OPERATIONS_A_MAC * report.operations * report.frames_per_second / 1e9
     counted = report.counted
     kilo = counted.used.get("LUT", 0) / 1e3
-    rate_is = report.interval_is
-    luts = f"LUT {counted.title}"
+    rate_is = f"rate by {report.interval_is}"
+    luts = f"LUT {counted.title}; {rate_is}"
     watts = report.watts
-    power = f"report_power of {report.power.tool}, whole chip" if report.power is not None else "power not run"
+    power = (
+        f"report_power of {report.power.tool}, whole chip; {rate_is}" if report.power is not None else "power not run"
+    )
     microjoules = None if watts is None else 1e6 * watts / report.frames_per_second
     counted_energy = "; ".join(filter(None, ("estimate, no measurement", report.energy_source)))
     return (
-        Figure("GOPS", gops, "GOPS", f"two operations a MAC; rate by {rate_is}"),
+        Figure("GOPS", gops, "GOPS", f"two operations a MAC; {rate_is}"),
         Figure("GOPS/W", None if not watts else gops / watts, "GOPS/W", power),
         Figure("GOPS/kLUT", gops / kilo if kilo else None, "GOPS/kLUT", luts),
         Figure("frames/s/kLUT", report.frames_per_second / kilo if kilo else None, "frames/s/kLUT", luts),
-        Figure("efficiency", report.efficiency, "", f"busy share of {report.products:,} products a cycle; {rate_is}"),
+        Figure(
+            "efficiency",
+            report.efficiency,
+            "",
+            f"busy share of {report.products:,} products a cycle; {report.interval_is}",
+        ),
         Figure("energy a frame", microjoules, "µJ", power, more_is_better=False),
         Figure("energy a frame, counted", report.microjoules, "µJ", counted_energy, more_is_better=False),
     )

@@ -220,9 +220,13 @@ def test_reports_of_another_design_are_refused_by_name(synthesised, spoil, error
         reported_pipelines(project)
 
 
-def test_without_a_synthesis(make_project):
-    with pytest.raises(MuxflowError, match=r"no synthesis has run here.*--until csynth"):
-        reported_pipelines(make_project())
+def test_without_a_synthesis(make_project, tmp_path):
+    """The command in the message is one that a shell takes, whatever the folder is called."""
+    project = make_project()
+    moved = project.path.rename(tmp_path / "um ö")
+    with pytest.raises(MuxflowError, match=r"no synthesis has run here.*--until csynth") as raised:
+        reported_pipelines(replace(project, path=moved))
+    assert f"`muxflow bitstream '{moved}' --until csynth`" in str(raised.value)
 
 
 @pytest.fixture

@@ -78,6 +78,33 @@ def test_causes(graph, luts, where, why):
     assert found.lifts
 
 
+@pytest.mark.parametrize(
+    ("columns", "why", "lifts"),
+    [
+        (
+            64,
+            "8 elements of 8 bits a cycle of a port of 64 bits, 8 cycles a frame",
+            "a smaller input of a multiple of 8",
+        ),
+        (
+            63,
+            "1 element of 8 bits a cycle of a port of 64 bits (at most 8, and only as many as divide the 63 elements of a "
+            "frame), 63 cycles a frame",
+            "an input of a multiple of 8",
+        ),
+        (60, "4 elements of 8 bits a cycle of a port of 64 bits (at most 8", "an input of a multiple of 8"),
+    ],
+)
+def test_a_port_says_which_sizes_are_faster(columns, why, lifts):
+    """A smaller input whose elements eight do not divide is slower: 63 take longer than 64."""
+    found = ceiling(dense(1, columns), Device("part", 10**6, 4 * 10**6, 1000, 1000))
+    assert found.where == "input port x" and found.why.startswith(why)
+    assert found.lifts == f"a faster clock, or {lifts} elements"
+    longer = ceiling(dense(1, 64 if columns < 64 else 56), Device("part", 10**6, 4 * 10**6, 1000, 1000))
+    cycles = [int(one.why.rpartition(", ")[2].split()[0]) for one in (longer, found)]
+    assert cycles[0] < cycles[1]
+
+
 def test_a_rate_that_was_asked_for_is_no_ceiling():
     graph, device = convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100)
     rate, latency = (ceiling(graph, device, goal) for goal in (Goal(fps=1000), Goal(latency=1e-3)))

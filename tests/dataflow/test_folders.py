@@ -419,6 +419,19 @@ def test_what_a_killed_replacement_of_another_folder_left_is_not_taken(tmp_path:
     assert listing(tmp_path) == sorted([*REBUILT, *(name.replace("p/", "p.v2/", 1) for name in REBUILT)])
 
 
+def test_a_name_as_long_as_any_is_replaced_too(tmp_path: Path) -> None:
+    """Of two that begin alike each is put back in its own place, whichever was killed."""
+    first, second = (f"{'p' * 254}{end}" for end in "12")
+    for name in (first, second):
+        project_of_a_user(tmp_path / name)
+    killed(tmp_path / first, "aside")
+    assert not (tmp_path / first).exists()
+    for name in (second, first):
+        rebuild(tmp_path / name)
+    assert listing(tmp_path) == sorted(name.replace("p/", f"{one}/", 1) for one in (first, second) for name in REBUILT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first, second]
+
+
 def test_what_a_killed_process_had_filled_is_removed_and_nothing_else(tmp_path: Path) -> None:
     project_of_a_user(tmp_path / "p")
     theirs = [".p.settings", ".p.muxflow-mine", ".p.v2.muxflow-abcdefgh", ".p.muxflow-filehere"]

@@ -72,6 +72,12 @@ def test_the_docstring_of_a_function_begins_with_a_verb(module: Path) -> None:
             assert first in VERBS, f"{name_of(module)}:{node.lineno}: {node.name}: {text.splitlines()[0]}"
 
 
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_command_in_a_message_is_written_for_a_shell(module: Path) -> None:
+    """By `text.command_line`: a path with a blank, put between backquotes as it is, makes another command."""
+    assert not re.findall(r"`muxflow [^`\n]*(?<!\{)\{(?!\{)[^`\n]*`", module.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("file", [*MODULES, *HEADERS, *PAGES], ids=name_of)
 def test_prose_has_no_unwanted_word(file: Path) -> None:
     assert [line for text in prose(file) for line in text.splitlines() if UNWANTED.search(line)] == []

@@ -1,6 +1,7 @@
 """Files of trained networks, their decoders and checkpoints as hostile input: one message that names the file."""
 
 import json
+import math
 import os
 import shutil
 import zipfile
@@ -160,21 +161,72 @@ def test_decoders_of_other_sizes(config: dict[str, Any], message: str, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"stage": 1}, {"step": 501}, {"step": "x"}, {"model": {}}, {"optimizer": {}}, "averages"]
+    ("changed", "message"),
+    [
+        ({"stage": 1}, "stage 1; expected a whole number from 0 to 0"),
+        ({"step": 501}, "step 501; expected a whole number from 1 to 500"),
+        ({"step": "x"}, "step 'x'; expected"),
+        ({"step": 7.5}, r"step 7\.5; expected"),
+        ({"model": {}}, "weight is absent"),
+        (
+            {"model": {"weight": torch.ones(1, 2, dtype=torch.float64), "bias": torch.ones(1)}},
+            "weight is torch.float64",
+        ),
+        ({"model": {"weight": torch.full((1, 2), math.nan), "bias": torch.ones(1)}}, "weight holds .* not finite"),
+        ({"optimizer": {}}, ""),
+        ({"exp_avg": torch.ones(7)}, "averages of another shape"),
+        ({"exp_avg": torch.ones(1, 2, dtype=torch.float64)}, "averages of another shape or type"),
+        ({"exp_avg": torch.full((1, 2), math.inf)}, "exp_avg holds numbers that are not finite"),
+        ({"exp_avg_sq": -torch.ones(1, 2)}, "an average of squares below 0"),
+        ({"max_exp_avg_sq": torch.ones(1, 2)}, "averages of parameter 0; expected exp_avg, exp_avg_sq, step"),
+        ({"step_of_adam": torch.tensor(-5.0)}, "-5 steps of the optimizer; expected a whole number from 1 to 500"),
+        ({"step_of_adam": torch.tensor(501.0)}, "501 steps of the optimizer"),
+        ({"step_of_adam": torch.tensor(7.5)}, "7.5 steps of the optimizer"),
+        ({"step_of_adam": 500.0}, "holds no plain tensor"),
+    ],
 )
-def test_checkpoints_of_stages_that_make_no_sense(changed: dict[str, Any] | str, tmp_path: Path) -> None:
+def test_checkpoints_of_stages_that_make_no_sense(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
     model = nn.Linear(2, 1)
     stage = Stage("one", 500, 0.1, (model,), lambda _, __: model(torch.ones(1, 2)).square().mean())
     path = tmp_path / "checkpoint.pt"
     run_stages(model, [stage], path, "recipe", 0)
     state = read_state(path)
-    if isinstance(changed, str):
-        state["optimizer"]["state"][0]["exp_avg"] = torch.ones(7)
-    else:
-        state |= changed
+    for name, value in changed.items():
+        part = state if name in state else state["optimizer"]["state"][0]
+        part["step" if name == "step_of_adam" else name] = value
     write_state(path, state)
-    with pytest.raises(MuxflowError, match=r"checkpoint .*checkpoint\.pt is unreadable \(.*; delete it"):
+    with pytest.raises(MuxflowError, match=rf"checkpoint .*checkpoint\.pt is unreadable \(.*{message}.*; delete it"):
         run_stages(model, [stage], path, "recipe", 0)
+
+
+def test_a_checkpoint_has_no_word_in_the_recipe(tmp_path: Path) -> None:
+    """Rates, factors and settings of the optimizer are the recipe's, whatever those in the file are."""
+
+    def trained(path: Path, edit: dict[str, Any]) -> Tensor:
+        torch.manual_seed(0)
+        model = nn.Linear(2, 1)
+        stage = Stage("one", 510, 0.1, (model,), lambda _, __: model(torch.ones(1, 2)).square().mean())
+        if edit:
+            state = read_state(path)
+            state["optimizer"]["param_groups"][0] |= edit
+            write_state(path, state)
+        run_stages(model, [stage], path, "recipe", 0)
+        return model.weight.detach()
+
+    path = tmp_path / "checkpoint.pt"
+    expected = trained(path, {})
+    for edit in (
+        {"factor": 0.0},
+        {"betas": (0.9, 2.0)},
+        {"maximize": True},
+        {"lr": 1e9, "eps": -1.0},
+        {"amsgrad": True},
+    ):
+        assert torch.equal(trained(path, edit), expected), edit
+    state = read_state(path)
+    del state["optimizer"]["param_groups"]
+    write_state(path, state)
+    assert torch.equal(trained(path, {}), expected)
 
 
 def test_a_checkpoint_that_is_a_pipe(tmp_path: Path) -> None:

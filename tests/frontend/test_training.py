@@ -17,6 +17,7 @@ from muxflow.frontend.training.datasets.mnist import load_mnist_5k_padded
 from muxflow.frontend.training.layers import BatchNorm2d
 from muxflow.frontend.training.recipes import TrainConfig
 from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.state_file import read_state, write_state
 from muxflow.frontend.training.trained import load_trained
 from muxflow.frontend.training.trainer import (
     CHECKPOINT,
@@ -91,6 +92,26 @@ def test_checkpoint_of_another_recipe_or_broken_is_refused(tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"cut")
     with pytest.raises(MuxflowError, match=r"is unreadable.*delete it"):
         run(small(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epoch", 1000, "epoch 1000; expected a whole number from 1 to 2"),
+        ("epoch", 0, "epoch 0; expected"),
+        ("epoch", True, "epoch True; expected"),
+        ("step", torch.tensor(-5.0), "-5 steps of the optimizer; expected a whole number from 1 to 4"),
+    ],
+)
+def test_a_checkpoint_beyond_its_recipe_is_refused(tmp_path, name, value, message):
+    config = replace(CONFIG, epochs=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), tmp_path, config, on_epoch=stop)
+    state = read_state(tmp_path / CHECKPOINT)
+    (state if name == "epoch" else state["optimizer"]["state"][0])[name] = value
+    write_state(tmp_path / CHECKPOINT, state)
+    with pytest.raises(MuxflowError, match=rf"is unreadable \(ValueError: {message}.*delete it"):
+        run(small(), tmp_path, config)
 
 
 def test_diverging_training_is_named(tmp_path):

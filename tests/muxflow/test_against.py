@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from networks import recurrent
 from onnx import helper
 
 import muxflow
@@ -24,8 +25,11 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
 from muxflow.dataflow.ops.threshold import Threshold
 
 
@@ -104,6 +108,36 @@ def test_hls4ml_takes_the_smallest_reuse_factor_inside_the_budget(entrant: Entra
     assert tight.report is not None and int(tight.remark.split()[1]) > 1
     none = against("hls4ml", replace(entrant, design=replace(entrant.design, utilisation=Utilisation(lut=0.125))))
     assert none.remark == "not run: no ReuseFactor is inside the budget with its FIFOs"
+
+
+def begun_by(first: Op, x: Stream, columns: int, pixels: int) -> Graph:
+    nodes = [
+        Node("first", first, ("x",), ("a",)),
+        Node("w", RomWeights(np.ones((2, columns), np.int64), 1, pixels), (), ("w",)),
+        Node("b", MatrixVector(), ("a", "w"), ("y",)),
+    ]
+    return with_nodes(Graph("begun", (), {"x": x}, ("x",), ("y",)), nodes)
+
+
+@pytest.mark.parametrize(
+    ("graph", "why"),
+    [
+        (recurrent(), "cell (LstmCell): hls4ml has no such layer"),
+        (
+            begun_by(SlidingWindow((2, 2, 2)), Stream((3, 3, 3, 1), 0, 3), 8, 8),
+            "first: hls4ml has no windows of three axes",
+        ),
+        (
+            begun_by(ThermometerEncode(4, 2), Stream((2, 2, 1), 0, 255), 4, 4),
+            "first (ThermometerEncode): hls4ml has no such layer",
+        ),
+    ],
+    ids=["recurrent", "clip", "thermometer"],
+)
+def test_a_layer_that_hls4ml_has_not_is_named(graph: Graph, why: str) -> None:
+    """Its products would be folded alone, and the column be of another network."""
+    found = against("hls4ml", Entrant(muxflow.fit(graph, "zcu104", fps=1000), None))
+    assert (found.report, found.remark) == (None, f"not run: {why}")
 
 
 def test_a_network_without_layers_of_weights_is_named() -> None:

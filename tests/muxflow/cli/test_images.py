@@ -16,11 +16,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
 from muxflow.dataflow.errors import GraphError, MuxflowError, UsageError
+from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import End, Entry, Graph, Node, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.fork import Fork
 from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.floats import float_inputs
 from muxflow.images import Images, file_images, labelled
 from muxflow.proving import accuracy_of, images_for
@@ -199,6 +202,17 @@ def test_of_several_outputs_that_say_a_class_the_counted_one_is_named() -> None:
     graph = replace(graph, ends={"a": End("logits", "head (Dense)", False)})
     found = accuracy_of(graph, labelled(graph, images, None), outputs)
     assert found is not None and (found.correct, found.output) == (3, "")
+
+
+def test_what_is_said_of_several_inputs_is_said_once(tmp_path: Path) -> None:
+    streams = {"a": Stream((1, 1, 4), 0, 7), "b": Stream((1, 1, 4), 0, 7)}
+    ends = [Node(f"only_{name}", Threshold([[3]], [0]), (name,), (f"{name}_out",)) for name in streams]
+    graph = with_nodes(Graph("two", (), streams, tuple(streams), ("a_out", "b_out")), ends)
+    np.savez(tmp_path / "x.npz", a=np.full((2, 4), 3.25), b=np.full((2, 4), 5.0))
+    assert file_images(graph, tmp_path / "x.npz", None).dataset == "x.npz, floats rounded to codes"
+    np.savez(tmp_path / "x.npz", a=np.full((2, 4), 3.25), b=np.full((2, 4), 9.0))
+    said = "x.npz, floats rounded to codes, floats rounded to codes, 100 % of them clipped"
+    assert file_images(graph, tmp_path / "x.npz", None).dataset == said
 
 
 def test_floats_become_the_nearest_codes(tmp_path: Path, graph: Graph) -> None:

@@ -127,9 +127,9 @@ d.findings = fail
 
 
 def test_a_signal_that_somebody_catches_comes_again(tmp_path: Path) -> None:
-    """As the import of a large package does, for which any error means that an option is not there."""
+    """As the import of a large package does, for which any error means that an option is not there; the first one counts."""
     done = spoiled(SWALLOWED, tmp_path, "doctor")
-    assert (done.returncode, done.stderr) == (130, "goes on\ncleaned up\ninterrupted\n")
+    assert (done.returncode, done.stderr) == (143, "goes on\ncleaned up\nended by the signal 15\n")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_ends_after_a_signal_that_somebody_caught_is_the_signal(tmp_path: P
     fail = SWALLOWED.partition("    print")[0].replace("1.5", "0")
     program = f"{fail}    from muxflow.dataflow.errors import ToolError\n    {end}\nd.findings = fail\n"
     done = spoiled(program, tmp_path, "doctor")
-    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+    assert (done.returncode, done.stderr) == (143, "ended by the signal 15\n")
     assert list(tmp_path.iterdir()) == []
 
 

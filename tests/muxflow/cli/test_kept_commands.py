@@ -4,7 +4,9 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,8 +16,12 @@ from edited import as_written
 from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
+from muxflow.board.board import find_board
+from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, writable_seeds
+from muxflow.hls.vitis.project import ProjectOptions
 from muxflow.provenance import BUILD_FILE, changed_model
 
 Call = Callable[..., tuple[int, str, str]]
@@ -91,6 +97,68 @@ def test_a_project_that_python_wrote_has_the_commands_of_its_design(tmp_path: Pa
     commands, _ = told(tmp_path, "p")
     assert commands[0].startswith(f"muxflow build '{residual.name}.$(x)' --board zcu104 --clock 123.4567 --lut 0.7 ")
     assert commands[1:] == ["muxflow report p"]  # nothing was simulated
+
+
+def same(graph: Graph) -> Graph:
+    return graph
+
+
+@pytest.mark.skipif(not have_compiler(), reason="no C++ compiler")
+@pytest.mark.parametrize(
+    ("fit", "options", "end"),
+    [
+        ({"fps": 12345.5}, {}, append_arg_max),
+        ({"latency": 0.00123, "clock_mhz": 123.4, "slowdown": 7.5}, {"control": "s_axilite"}, same),
+        (
+            {"utilisation": Utilisation(0.5, 0.5, 0.6, 0.6, 0.6, 0.9), "board": "zedboard"},
+            {"tool": "vivado_hls", "seeds": "writable"},
+            lambda graph: append_top_k(graph, 2),
+        ),
+        ({"fps": 2000}, {"weights": "loaded"}, same),
+    ],
+)
+def test_the_command_of_a_project_that_python_wrote_gives_it_again(
+    workplace: Path, tmp_path: Path, fit: dict[str, Any], options: dict[str, str], end: Callable[[Graph], Graph]
+) -> None:
+    model, chosen = workplace / "small.npz", ProjectOptions(**options)
+    graph = end(muxflow.load(model, loaded=chosen.loaded))
+    graph = writable_seeds(graph) if chosen.seeds == "writable" else graph
+    muxflow.write(muxflow.fit(graph, **fit), tmp_path / "p", options=chosen, extra={"model.npz": model.read_bytes()})
+    commands, digest = told(tmp_path, "p")
+    (tmp_path / "again").mkdir()
+    shutil.copy(model, tmp_path / "again" / shlex.split(commands[0])[2])
+    done = run(*shlex.split(commands[0])[1:], cwd=tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    assert told(tmp_path / "again", "p") == (commands, digest)
+
+
+@pytest.mark.skipif(not have_compiler(), reason="no C++ compiler")
+def test_a_command_that_would_make_another_design_is_not_named(tmp_path: Path, residual: Graph) -> None:
+    """Unequal shares, a board of one's own, folds of one's own, a goal that the project of a tool does not reach."""
+
+    class Mine(type(find_board("zedboard"))):  # type: ignore[misc]
+        name = "mine"
+
+    fitted = muxflow.fit(residual)
+    slow = muxflow.fit(residual, "zedboard", fps=fitted.frames_per_second)
+    written = {
+        "--lut is one share, and the fit had 0.6 of LUT and 0.7 of FF": (
+            muxflow.fit(residual, utilisation=Utilisation(lut=0.6)),
+            "vitis_hls",
+        ),
+        "--bram is one share, and the fit had 0.9 of BRAM18, 0.5 of DSP and 0.9 of URAM": (
+            muxflow.fit(residual, utilisation=Utilisation(dsp=0.5)),
+            "vitis_hls",
+        ),
+        "board 'mine' is none of Muxflow's": (muxflow.fit(residual, Mine()), "vitis_hls"),
+        "what its fit was asked for is not known": (replace(fitted, asked=None), "vitis_hls"),
+        "does not reach the rate or latency": (slow, "vivado_hls"),
+    }
+    for number, (why, (design, tool)) in enumerate(written.items()):
+        muxflow.write(design, tmp_path / f"p{number}", options=ProjectOptions(tool=tool))  # type: ignore[arg-type]
+        commands, _ = told(tmp_path, f"p{number}")
+        assert commands[0].startswith("# Python wrote this project, and no command does it again: "), commands
+        assert why in commands[0] and commands[-1] == f"muxflow report p{number}"
 
 
 @pytest.mark.skipif(not have_compiler(), reason="no C++ compiler")

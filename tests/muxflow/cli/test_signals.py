@@ -48,6 +48,7 @@ def heeded():
     for number, handler in former.items():
         signal.signal(number, handler)
     signals._raised.clear()
+    signals._met.clear()
 
 
 def interrupted_at(moment: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> tuple[bool, int]:
@@ -78,6 +79,20 @@ def interrupted_at(moment: int, act: Callable[[], None], monkeypatch: pytest.Mon
     except signals.Ended:
         return True, count[0]
     return False, count[0]
+
+
+def test_of_two_signals_the_first_one_counts() -> None:
+    """Though a library has caught what it raised, and while the interpreter ends."""
+    for _ in range(2):
+        with pytest.raises(signals.Ended) as raised:
+            signals._end(signal.SIGINT if signals._met else signal.SIGTERM, None)
+        assert raised.value.number == signal.SIGTERM
+    signals.leave_signals()
+    assert [signal.getsignal(number) for number in HELD] == [signal.SIG_IGN] * len(HELD)
+    for number in HELD:
+        signal.signal(number, signals._end)
+    signals.leave_signals()
+    assert [signal.getsignal(number) for number in HELD] == [signal.SIG_DFL] * len(HELD)
 
 
 def children() -> set[str]:
