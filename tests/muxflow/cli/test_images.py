@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 import muxflow
 from muxflow.dataflow.errors import GraphError, MuxflowError, UsageError
 from muxflow.dataflow.graph.edit import with_nodes
-from muxflow.dataflow.graph.graph import End, Entry, Graph, Node, Readout
+from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import Stream
