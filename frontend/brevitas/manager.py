@@ -83,6 +83,9 @@ class _ExactWeights(BrevitasWeightQuantProxyHandler):  # type: ignore[misc]
     stored: Mapping[int, Tensor] = {}
     quant_op: Any
 
+    def validate(self, bit_width: Any, zero_point: Any) -> None:
+        """Leave it to `_stored`: Brevitas' own refuses one bit with a zero point, which `Quant` can say."""
+
     def prepare_for_export(self, module: Any) -> None:
         """Choose what is stored of each weight; raises UnsupportedError where `Quant` gives Brevitas' codes of neither."""
         super().prepare_for_export(module)
