@@ -117,6 +117,14 @@ def test_a_threshold_that_random_images_do_not_come_to_is_found(tmp_path):
         export(model, tmp_path / "net.onnx", (1, FEATURES))
 
 
+@pytest.mark.parametrize("options", [{}, {"float_to_int_impl_type": "floor"}, {"signed": False}], ids=str)
+def test_ternary_activations_are_narrow_whatever_their_settings(options, tmp_path):
+    """Brevitas' settings of an ordinary QuantIdentity allow -2, which sums that are far below zero would become."""
+    ternary = {"quant_type": QuantType.TERNARY, "scaling_impl_type": "const", "scaling_init": 0.25, "threshold": 0.5}
+    model = network(qnn.QuantIdentity(**ternary, **options))
+    assert difference(model, export(model, tmp_path / "net.onnx", (1, FEATURES))) < 1e-5
+
+
 class Odd(UnsignedTensorQuant):
     """Two bits that turn below zero, which the file cannot say."""
 
