@@ -196,6 +196,6 @@ class _Watch:
         """Compare the codes; raises UnsupportedError where they differ."""
         if self._node is None:
             return
-        given, written = (self.run.tensors[name] for name in (self._node.input[0], self._node.output[0]))
-        check_codes(self._node, self.proxy, given, made[0].detach().numpy(), written)
+        given = self.run.tensors[self._node.input[0]]
+        check_codes(self._node, self.proxy, given, made[0].detach().numpy(), self.run.tensors)
         self.run.equal.add(self._node.output[0])

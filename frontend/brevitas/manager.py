@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 import torch
+from brevitas.core.quant import TernaryQuant
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
@@ -41,7 +42,8 @@ ONE_BIT = (
 class _ExactActivations(BrevitasActQuantProxyHandler):  # type: ignore[misc]
     """QONNX export of activations: of one bit, `Quant` for codes of 0 and 1 and `BipolarQuant` for -1 and +1.
 
-    Brevitas' handler writes `BipolarQuant` for every one-bit activation, and any scale.
+    Brevitas' handler writes `BipolarQuant` for every one-bit activation, four codes for a ternary one that is not called
+    narrow, and any scale.
     """
 
     def validate(self, module: Any) -> None:
@@ -53,10 +55,14 @@ class _ExactActivations(BrevitasActQuantProxyHandler):  # type: ignore[misc]
     def prepare_for_export(self, module: Any) -> None:
         """Collect the proxy's parameters; raises UnsupportedError where QONNX has no one-bit quantizer of its codes."""
         super().prepare_for_export(module)
-        if not module.is_quant_enabled or self.symbolic_kwargs["bit_width"] != 1:
+        if not module.is_quant_enabled:
+            return
+        quantizer = module.fused_activation_quant_proxy.tensor_quant
+        if isinstance(quantizer, TernaryQuant):  # -1, 0 and +1, whatever else its settings say
+            self.symbolic_kwargs |= {"signed": True, "narrow_range": True, "rounding_mode": "ROUND"}
+        if self.symbolic_kwargs["bit_width"] != 1:
             return
         scale, zero = (self.symbolic_kwargs[name] for name in ("scale", "zero_point"))
-        quantizer = module.fused_activation_quant_proxy.tensor_quant
         least, most = ((quantizer(far * scale)[0] / scale + zero).round() for far in (-FAR, FAR))
         if bool((least == 0).all() and (most == 1).all()):
             self.quant_op = BrevitasQuantOp
@@ -82,6 +88,9 @@ class _ExactWeights(BrevitasWeightQuantProxyHandler):  # type: ignore[misc]
 
     stored: Mapping[int, Tensor] = {}
     quant_op: Any
+
+    def validate(self, bit_width: Any, zero_point: Any) -> None:
+        """Leave it to `_stored`: Brevitas' own refuses one bit with a zero point, which `Quant` can say."""
 
     def prepare_for_export(self, module: Any) -> None:
         """Choose what is stored of each weight; raises UnsupportedError where `Quant` gives Brevitas' codes of neither."""

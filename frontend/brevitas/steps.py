@@ -33,6 +33,8 @@ EVERY = 48
 """Of how many codes each is looked at; of more those at the ends, around zero, and some between."""
 FAR = 100.0
 """How far out a value is that must be clipped, in ranges."""
+LARGEST = 1e30
+"""Stands for any large number that a function before a quantizer may be given."""
 MOST = 1 << 20
 """Values that a quantizer is given at most; of more channels some codes are left out."""
 
@@ -87,21 +89,32 @@ def _check(proxy: Any, node: onnx.NodeProto, graph: onnx.GraphProto, tensors: Ma
     shape = np.shape(tensors.get(node.input[0], np.zeros((1, 1))))
     if scale.ndim > len(shape) or (scale.ndim == len(shape) > 0 and scale.shape[0] > 1):
         return
-    values = _values(node, scale, shape, tensors)
-    context = {**{name: tensors[name] for name in node.input[1:]}, node.input[0]: values}
-    getCustomOp(node).execute_node(context, graph)
-    written: Floats = context[node.output[0]]
     try:
+        values = np.clip(
+            _values(node, scale, shape, tensors), *_reach(proxy.fused_activation_quant_proxy.activation_impl)
+        )
         with torch.no_grad():
             found = proxy.fused_activation_quant_proxy.tensor_quant(torch.from_numpy(values))[0].numpy()
     except Exception:  # a quantizer of the user's own, which wants what it is given in the model
         return
-    check_codes(node, proxy, values, found, written)
+    context = {**{name: tensors[name] for name in node.input[1:]}, node.input[0]: values}
+    getCustomOp(node).execute_node(context, graph)
+    check_codes(node, proxy, values, found, context)
 
 
-def check_codes(node: onnx.NodeProto, proxy: Any, given: Floats, found: Floats, written: Floats) -> None:
-    """Raise UnsupportedError where a quantizer makes other codes of the values `given` than the file does."""
-    found, written, given = np.broadcast_arrays(found, written, given)
+def _reach(function: nn.Module) -> tuple[np.float32, np.float32]:
+    """Return the least and the largest value that the function before a quantizer gives, as 0 and 1 of a sigmoid."""
+    with torch.no_grad():
+        values = function(torch.cat([torch.linspace(-32, 32, 1025), torch.tensor([-LARGEST, LARGEST])])).numpy()
+    return values.min(), values.max()
+
+
+def check_codes(node: onnx.NodeProto, proxy: Any, given: Floats, found: Floats, tensors: Mapping[str, Any]) -> None:
+    """Raise UnsupportedError where a quantizer makes other codes, `found`, of the values `given` than its node does.
+
+    `tensors`: those that the node reads and writes.
+    """
+    found, written, given = np.broadcast_arrays(found, tensors[node.output[0]], given)
     largest = np.abs(written[np.isfinite(written)]).max(initial=SMALLEST)
     differ = ~((found == written) | (np.isnan(found) & np.isnan(written)))
     differ[differ] = ~(np.abs(found[differ].astype(np.float64) - written[differ]) <= SAME_CODES * largest)
@@ -109,15 +122,16 @@ def check_codes(node: onnx.NodeProto, proxy: Any, given: Floats, found: Floats, 
         return
     value, ours, theirs = (float(array[differ][0]) + 0.0 for array in (given, found, written))
     kind = getattr(getattr(proxy, "quant_injector", None), "__name__", type(proxy).__name__)
+    if node.op_type == "BipolarQuant":
+        advice = "the sign of a value times a scale; use such a quantizer, as those of brevitas.quant.binary are"
+    elif node.op_type == "Quant" and _range(node, tensors) == (-1, 0):
+        advice = "-1 and +1 for one signed bit, Brevitas -1 and 0; use two bits, or an unsigned or a binary quantizer"
+    else:
+        advice = "scale, zero point, bits, sign, narrow range and rounding; use a quantizer of these settings only, as of no "
+        advice += "thresholds of its own (ternary: threshold=0.5)"
     raise UnsupportedError(
         f"export: quantizer {in_one_line(node.name)} ({kind}) gives other codes than the {node.op_type} that is written for it: "
-        f"{value:.6g} becomes {ours:.6g} in the model, {theirs:.6g} in the file. {node.op_type} says "
-        + (
-            "the sign of a value times a scale; use such a quantizer, as those of brevitas.quant.binary are"
-            if node.op_type == "BipolarQuant"
-            else "scale, zero point, bits, sign, narrow range and rounding; use a quantizer that has no other settings, as no "
-            "threshold of its own (ternary: 0.5)"
-        )
+        f"{value:.6g} becomes {ours:.6g} in the model, {theirs:.6g} in the file. {node.op_type} says {advice}"
     )
 
 

@@ -330,7 +330,16 @@ def test_quantizers_that_torch_took_apart_are_named(tmp_path):
 
 def test_bad_exports_are_named(tmp_path):
     model = network()
-    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), (), 8, [1, 1, 8, 8], torch.zeros(1, 1, 8, 8)]:
+    for shape in [
+        (8,),
+        (1, 1, 0, 8),
+        (1, 1, 8.0, 8),
+        ((1, 1, 8, 8), 3),
+        (),
+        8,
+        [1, 1, 8.0, 8],
+        torch.zeros(1, 1, 8, 8),
+    ]:
         with pytest.raises(MuxflowError, match=r"^.{1,300}; give \(N, C, H, W\)"):
             export(model, tmp_path / "net.onnx", shape)
     with pytest.raises(

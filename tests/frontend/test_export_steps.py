@@ -10,7 +10,9 @@ import torch
 from brevitas.inject.enum import QuantType, ScalingImplType
 from brevitas.quant import (
     Int8ActPerTensorFixedPoint,
+    Int32Bias,
     ShiftedUint8ActPerTensorFloat,
+    ShiftedUint8WeightPerTensorFloat,
     SignedBinaryActPerTensorConst,
     Uint8ActPerTensorFixedPoint,
 )
@@ -19,7 +21,7 @@ from torch import nn
 import muxflow
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
+from muxflow.frontend.training.quantizers import PixelInput, UnsignedTensorQuant, unsigned_activation
 
 FEATURES = 16
 
@@ -86,6 +88,20 @@ def test_one_bit_that_qonnx_has_not_is_refused_with_what_to_use(act, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_bit_weights_of_0_and_1_are_written_as_they_are(tmp_path):
+    model = network(qnn.QuantReLU(bit_width=2))
+    model[4] = qnn.QuantLinear(4, 3, bias=False, weight_bit_width=1, weight_quant=ShiftedUint8WeightPerTensorFloat)
+    path = export(model.eval(), tmp_path / "net.onnx", (1, FEATURES))
+    assert difference(model, path) < 1e-5
+
+
+def test_a_bias_of_one_bit_is_refused(tmp_path):
+    model = network(qnn.QuantReLU(bit_width=2, return_quant_tensor=True))
+    model[4] = qnn.QuantLinear(4, 3, bias=True, weight_bit_width=4, bias_quant=Int32Bias, bias_bit_width=1)
+    with pytest.raises(UnsupportedError, match=r"quantizer Quant_4\.bias_quant \(Int32Bias\) .*; use two bits"):
+        export(model.eval(), tmp_path / "net.onnx", (1, FEATURES))
+
+
 def test_one_bit_weights_that_are_not_binary_are_refused(tmp_path):
     model = network(qnn.QuantReLU(bit_width=2))
     model[4] = qnn.QuantLinear(4, 3, bias=False, weight_bit_width=1)
@@ -101,6 +117,30 @@ def test_a_threshold_that_random_images_do_not_come_to_is_found(tmp_path):
         export(model, tmp_path / "net.onnx", (1, FEATURES))
 
 
+@pytest.mark.parametrize("options", [{}, {"float_to_int_impl_type": "floor"}, {"signed": False}], ids=str)
+def test_ternary_activations_are_narrow_whatever_their_settings(options, tmp_path):
+    """Brevitas' settings of an ordinary QuantIdentity allow -2, which sums that are far below zero would become."""
+    ternary = {"quant_type": QuantType.TERNARY, "scaling_impl_type": "const", "scaling_init": 0.25, "threshold": 0.5}
+    model = network(qnn.QuantIdentity(**ternary, **options))
+    assert difference(model, export(model, tmp_path / "net.onnx", (1, FEATURES))) < 1e-5
+
+
+class Odd(UnsignedTensorQuant):
+    """Two bits that turn below zero, which the file cannot say."""
+
+    def forward(self, x):
+        return (super().forward(x.abs())[0], *super().forward(x)[1:])
+
+
+def test_values_that_the_function_before_a_quantizer_never_gives_are_no_difference(tmp_path):
+    odd = PixelInput.let(tensor_quant=Odd, activation_bits=2, activation_step=0.5)
+    model = network(qnn.QuantReLU(act_quant=odd))
+    path = export(model, tmp_path / "net.onnx", (1, FEATURES))
+    assert difference(model, path) < 1e-5
+    with pytest.raises(UnsupportedError, match=r"quantizer Quant_3 .* becomes .* in the model, 0 in the file"):
+        export(network(qnn.QuantIdentity(act_quant=odd)), tmp_path / "other.onnx", (1, FEATURES))
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
 def test_quantizers_inside_brevitas_lstm_are_compared(threshold, tmp_path):
     """A ternary quantizer of other thresholds than those of two bits, narrow."""
@@ -110,7 +150,7 @@ def test_quantizers_inside_brevitas_lstm_are_compared(threshold, tmp_path):
         threshold=threshold,
         narrow_range=True,
         scaling_impl_type="const",
-        scaling_init=8.0,
+        scaling_init=0.5,
     )
     lstm = qnn.QuantLSTM(
         5, 6, batch_first=True, weight_bit_width=4, io_quant=four, gate_acc_quant=four, cell_state_quant=four,
