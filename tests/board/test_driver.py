@@ -24,7 +24,7 @@ from muxflow.board.driver.interface import FORMAT, StreamPort, parse_interface, 
 from muxflow.board.driver.packing import AxiPort, pack, unpack
 from muxflow.board.driver.results import Measurement
 from muxflow.board.execution import DriverExecution
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
@@ -251,6 +251,7 @@ def test_crash_of_the_simulation(projects, images, tmp_path):
     main = broken / "sim" / "main.cpp"
     main.write_text(main.read_text().replace("  Files ins, outs;", "  std::exit(9);\n  Files ins, outs;"))
     with (
+        pytest.warns(MuxflowWarning, match=r"sources edited since they were written \(sim/main\.cpp\)"),
         Accelerator.emulate(broken) as accelerator,
         pytest.raises(AcceleratorError, match="the simulation ended with code 9"),
     ):
