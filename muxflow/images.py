@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -224,9 +224,9 @@ def class_outputs(graph: Graph) -> dict[str, str]:
     return {name: stream for name, stream in named if not graph.why_no_class(stream)}
 
 
-def counted_output(graph: Graph, images: Images) -> str | None:
-    """Name the output whose class the labels are: that of the images, else the first one; None where no output says one."""
-    return images.output or next(iter(class_outputs(graph)), None)
+def counted_output(outputs: Iterable[str], images: Images) -> str | None:
+    """Name the output of `class_outputs` whose class the labels are: that of the images, else the first; None where none is."""
+    return images.output or next(iter(outputs), None)
 
 
 def labelled(graph: Graph, images: Images, output: str | None) -> Images:
@@ -241,7 +241,7 @@ def labelled(graph: Graph, images: Images, output: str | None) -> Images:
             f"--labels-of {shown(output)}: no output of {graph.name} that says a class; there is {', '.join(outputs) or 'none'}"
         )
     images = replace(images, output=output or "")
-    name = counted_output(graph, images)
+    name = counted_output(outputs, images)
     if images.labels is None or name is None:
         return images
     readout = graph.readouts.get(outputs[name])

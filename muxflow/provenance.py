@@ -145,10 +145,8 @@ def _project_options(folder: Path) -> list[str]:
         given = from_json(ProjectOptions, read_json(folder / DESIGN)["options"], path="options")
     except (OSError, ValueError, KeyError, TypeError, MuxflowError):
         return []
-    chosen = {one.name: getattr(given, one.name) for one in fields(given)}
-    return [
-        word for one in fields(given) if chosen[one.name] != one.default for word in (f"--{one.name}", chosen[one.name])
-    ]
+    chosen = ((one, getattr(given, one.name)) for one in fields(given))
+    return [word for one, value in chosen if value != one.default for word in (f"--{one.name}", value)]
 
 
 def _simulation_options(accuracy: Accuracy | None) -> tuple[str, ...]:

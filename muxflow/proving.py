@@ -182,7 +182,8 @@ def prove(
 
 def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -> Accuracy | None:
     """Count the right answers of outputs, codes by name; None without labels, or where no output says the class."""
-    streams, name = class_outputs(graph), counted_output(graph, images)
+    streams = class_outputs(graph)
+    name = counted_output(streams, images)
     if images.labels is None or name is None:
         return None
     stream, told = streams[name], name if len(streams) > 1 else ""

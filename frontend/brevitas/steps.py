@@ -17,6 +17,7 @@ from torch import nn
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.text import in_one_line
+from muxflow.frontend.model import QUANTIZED
 from muxflow.frontend.recurrent import QUANTIZERS, quantizer_input
 
 Floats = npt.NDArray[np.float32]
@@ -76,7 +77,7 @@ def _inner(cell: onnx.NodeProto, inner: str, place: int) -> onnx.NodeProto:
         [f"{cell.name}.{inner}.x", *cell.input[first : first + 3]],
         [f"{cell.name}.{inner}.y"],
         f"{cell.name}.{inner}",
-        domain="qonnx.custom_op.general",
+        domain=QUANTIZED[0],
         signed=said[f"{inner}_signed"],
         narrow=said.get(f"{inner}_narrow", said.get(f"{inner}_narrow_range", 0)),
         rounding_mode=said[f"{inner}_rounding_mode"],

@@ -63,6 +63,11 @@ class Quantizer:
     rows: int = 1
     width_shape: tuple[int, ...] = ()
 
+    @property
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters that its numbers are computed with, by what they are."""
+        return {"scale": self.scale.shape, "zero point": self.zero_point.shape}
+
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
         """Compute quantized floats, by the model's own quantizer; the parameters spread like the values."""
         bits = np.float32(self.bits)
@@ -197,18 +202,16 @@ def _check_shape(node: ModelNode, what: str, given: tuple[int, ...], shape: tupl
 
 def _check_data(node: ModelNode, quantizer: Quantizer, shape: tuple[int, ...]) -> None:
     """Raise UnsupportedError where parameters do not broadcast against data of a shape, the batch left out."""
-    parameters = {"scale": quantizer.scale.shape, "zero point": quantizer.zero_point.shape}
-    for what, given in (*parameters.items(), ("bit width", quantizer.width_shape)):
+    for what, given in (*quantizer.parameters.items(), ("bit width", quantizer.width_shape)):
         _check_shape(node, what, given, (1, *shape))
 
 
 def _check_constant(node: ModelNode, quantizer: Quantizer, shape: tuple[int, ...]) -> None:
     """Raise UnsupportedError where parameters and a constant do not broadcast; scale and zero point may give it more axes."""
-    parameters = {"scale": quantizer.scale.shape, "zero point": quantizer.zero_point.shape}
     try:
-        shape = np.broadcast_shapes(shape, *parameters.values())
+        shape = np.broadcast_shapes(shape, *quantizer.parameters.values())
     except ValueError:
-        for what, given in parameters.items():
+        for what, given in quantizer.parameters.items():
             _check_shape(node, what, given, shape, *map(str, shape[:1]))
         raise
     _check_shape(node, "bit width", quantizer.width_shape, shape, *map(str, shape[:1]))

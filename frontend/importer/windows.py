@@ -47,7 +47,7 @@ def check_padded_once(node: ModelNode, pads: Sequence[int]) -> None:
 
     The ONNX runtime refuses such a convolution, and takes a pool that has other numbers there in one way, others in another.
     """
-    auto, given = node.attributes.get("auto_pad", "NOTSET"), tuple(node.attributes.get("pads", ()))
+    auto, given = auto_pad(node), tuple(node.attributes.get("pads", ()))
     if (
         auto == "NOTSET"
         or not given

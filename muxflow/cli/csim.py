@@ -132,9 +132,9 @@ def csim(
 
 def _warn_of_no_class(graph: Graph, images: Images) -> None:
     """Say why labels that a user gave are not counted."""
-    from muxflow.images import counted_output
+    from muxflow.images import class_outputs
 
-    if images.labels is not None and counted_output(graph, images) is None:
+    if images.labels is not None and not class_outputs(graph):
         warn(f"no accuracy: {graph.why_no_class(graph.outputs[0])}")
 
 
