@@ -32,7 +32,7 @@ from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
-from muxflow.dataflow.interruption import HELD
+from muxflow.dataflow.interruption import HELD, undisturbed
 from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
@@ -244,7 +244,7 @@ def fit_point(work: _Work) -> Outcome:
 def _run(works: Sequence[_Work], executor: Executor, kept: OutputFolder, record: Callable[[Outcome], None]) -> None:
     futures: dict[Future[Outcome], _Work] = {}
     try:
-        with _masked():
+        with _held_back():
             futures |= {executor.submit(_worked, fit_point, work): work for work in works}
         for future in as_completed(futures):
             work = futures[future]
@@ -264,13 +264,15 @@ def _run(works: Sequence[_Work], executor: Executor, kept: OutputFolder, record:
 
 
 @contextmanager
-def _masked() -> Iterator[None]:
-    """Hold signals back from this thread, and from the processes that it starts, until the block has ended."""
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+def _held_back() -> Iterator[None]:
+    """Hold signals back from this process, and from those that it starts, until the block has ended."""
+    with undisturbed():
+        # For the processes that are started. In this one a signal finds its way: threads of libraries have no mask.
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _worked(fit: Callable[[_Work], Outcome], work: _Work) -> Outcome:
