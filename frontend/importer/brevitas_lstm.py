@@ -85,6 +85,7 @@ def quant_lstm(importer: Importer, node: ModelNode) -> Value:
         each=True,
         squash=squash.thresholds[0],
         squash_base=squash.base,
+        stateful=bool(node.attributes.get("stateful", 0)),
     )
     importer.threshold_count += op.thresholds.size + squash.thresholds.size + sent.thresholds.size
     name = importer.emit(node.name, op, *streams)

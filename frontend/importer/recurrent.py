@@ -45,9 +45,6 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         )
     steps, features = x.index.shape
     last, stateful = whole(node, "last"), int(node.attributes.get("stateful", 0))
-    for name, flag in (("last", last), ("stateful", stateful)):
-        if flag not in (0, 1):
-            raise UnsupportedError(f"{node.label}: {name} is {flag}; 0 or 1")
     of_input, recurrent = (_weights(importer, node, position) for position in (1, 2))
     units = len(recurrent) // GATES
     if of_input.shape != (GATES * units, features) or recurrent.shape != (GATES * units, units):

@@ -34,8 +34,8 @@ WORDS = {
 
 
 FLAGS = frozenset(
-    "ceil_mode count_include_pad keepdims largest narrow noop_with_empty_axes select_last_index signed storage_order "
-    "training_mode transA transB allowzero".split()
+    "ceil_mode count_include_pad keepdims largest last narrow noop_with_empty_axes select_last_index signed stateful "
+    "storage_order training_mode transA transB allowzero".split()
 ).union(QUANTIZER_FLAGS)
 """Attributes that say yes or no, each by 1 or 0: libraries differ on what another number says."""
 
@@ -43,8 +43,8 @@ FLAGS = frozenset(
 def check_attributes(node: onnx.NodeProto, opset: int) -> None:
     """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, or has a wrong type or value.
 
-    `opset`: of the standard operators, which have no attributes beside those that they declare at it: the ONNX runtime refuses
-    others. Those that another operator does not declare may have any type.
+    `opset`: of the standard operators, which are there at it and have no attributes beside those that they declare at it: the
+    ONNX runtime refuses others. Those that another operator does not declare may have any type.
     """
     declared = _declared(node.op_type, OWN_DOMAINS.get(node.domain, node.domain), opset)
     if node.domain in STANDARD_DOMAINS:
@@ -71,14 +71,20 @@ def check_attributes(node: onnx.NodeProto, opset: int) -> None:
 
 
 def _check_declared(node: onnx.NodeProto, opset: int) -> None:
-    """Raise UnsupportedError naming an attribute that a standard operator has not at an opset, and where it has it."""
+    """Raise UnsupportedError naming an operator or attribute that the standard has not at an opset, and where it has it."""
     schema = _schema(node.op_type, opset)
+    versions = range(1, onnx.defs.onnx_opset_version() + 1)
     if schema is None or schema.deprecated:
+        having = [version for version in versions if (other := _schema(node.op_type, version)) and not other.deprecated]
+        if having:
+            raise UnsupportedError(
+                f"{_label(node)}: there is no operator {in_one_line(node.op_type)} at opset {opset}; opsets {having[0]} to "
+                f"{having[-1]} have it: libraries refuse the file, so export the model at one of those"
+            )
         return
     odd = next((entry.name for entry in node.attribute if entry.name not in schema.attributes), None)
     if odd is None:
         return
-    versions = range(1, onnx.defs.onnx_opset_version() + 1)
     having = [version for version in versions if odd in _declared(node.op_type, "", version)]
     which = f"opset {opset}; opsets {having[0]} to {having[-1]} have it" if having else "any opset"
     remedy = "export the model at one of those, or take the attribute away" if having else "take it away"

@@ -50,6 +50,22 @@ def test_attributes_that_the_opset_has_not(
             read(path)
 
 
+@pytest.mark.parametrize(
+    ("op", "opset", "where"),
+    [("Gelu", 13, "20 to"), ("QuantizeLinear", 9, "10 to"), ("HardSwish", 13, "14 to"), ("Upsample", 20, "1 to 9")],
+)
+def test_operators_that_the_opset_has_not(build: Any, tmp_path: Path, op: str, opset: int, where: str) -> None:
+    """The ONNX runtime, with which the import is compared, refuses the file."""
+    made = quantized(build, opset=opset)
+    made.then(op)
+    path = written(made, tmp_path)
+    for read in (muxflow.load, muxflow.check):
+        with pytest.raises(
+            UnsupportedError, match=rf"^{op}_1 \({op}\): there is no operator {op} at opset {opset}; opsets {where}"
+        ):
+            read(path)
+
+
 def test_gemm_has_no_broadcast_any_more(build: Any, tmp_path: Path) -> None:
     made = quantized(build, (1, 4))
     data = made.last

@@ -146,7 +146,7 @@ def test_gates_that_never_leave_a_code(tmp_path):
         ({"scale": 0.5}, "has scale 1 or a sign, the node scale 0.5 and none"),
         ({"weight_scale": 0.2}, "weights have a scale of 0.25, the node says 0.2"),
         ({"scale": float("nan")}, "scale nan; it must be positive"),
-        ({"last": 2}, "last is 2; 0 or 1"),
+        ({"last": 2}, "last is 2, expected 0 or 1"),
         ({"cell_bits": 16, "fraction_bits": 8, "gate_bits": 8}, None),
     ],
 )
@@ -278,13 +278,22 @@ def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits, 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_state_of_the_lstm_of_brevitas_goes_on(tmp_path, layers):
+@pytest.mark.parametrize("asked", ["when read", "in the file"])
+def test_the_state_of_the_lstm_of_brevitas_goes_on(tmp_path, layers, asked):
     """A batch is one sequence for a graph that carries its state, and for the execution of its file."""
     path, _, _ = brevitas_file(tmp_path, BITS, num_layers=layers)
-    graph, anew = muxflow.load(path, stateful=True), load(path)
+    anew, graph, own = load(path), muxflow.load(path, stateful=True), path
+    if asked == "in the file":
+        model = onnx.load(path)
+        for node in model.graph.node:
+            if node.op_type == "QuantLSTMCell":
+                node.attribute.append(onnx.helper.make_attribute("stateful", 1))
+        own = tmp_path / "stateful.onnx"
+        onnx.save(model, own)
+        graph = load(own)
     (stream,) = (graph.streams[name] for name in graph.inputs)
     codes = np.random.default_rng(5).integers(stream.lo, stream.hi + 1, (40, *stream.shape))
-    (outcome,) = compare(graph, [QonnxExecution(path, graph)], {graph.inputs[0]: codes}).outcomes
+    (outcome,) = compare(graph, [QonnxExecution(own, graph)], {graph.inputs[0]: codes}).outcomes
     assert set(graph.outputs) <= set(outcome.streams)
     assert (np.asarray(graph(codes)) != np.asarray(anew(codes))).any(), "the state of the last frame does nothing"
     compare(anew, [QonnxExecution(path, anew)], {anew.inputs[0]: codes})
