@@ -102,6 +102,8 @@ def plainly(error: BaseException) -> str:
     elif isinstance(error, KeyError) and error.args:
         said = str(error.args[0])
         said = said if " " in said else f"it lacks {said!r}"
+    elif said.startswith("Exceeds the limit ("):  # of digits; Python tells to change a setting of its own
+        said = "it has a number of too many digits"
     return " ".join(said.split())[:LONGEST_REASON] or type(error).__name__
 
 

@@ -39,6 +39,8 @@ def told(error: BaseException) -> str:
     said = (
         f"it lacks {error.args[0]!r}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or str(error)
     )
+    if said.startswith("Exceeds the limit ("):  # of digits; Python tells to change a setting of its own
+        said = "it has a number of too many digits"
     return said[:LONGEST_REASON]
 
 

@@ -23,6 +23,7 @@ def met(action):
         (lambda: {}[3], "it lacks '3'", False),
         (lambda: int("x"), "invalid literal for int() with base 10: 'x'", True),
         (lambda: json.loads("{"), "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)", True),
+        (lambda: json.loads("9" * 5000), "it has a number of too many digits", True),
     ],
 )
 def test_an_error_in_plain_words(action, said, with_its_kind):

@@ -46,6 +46,10 @@ def test_damaged_files(project, tmp_path):
         (MAGIC + b"{" + b" " * (1 << 21) + b"}\n", "its second line is not whole"),
         (head.replace(b'"words": 27', b'"words": 0') + body, "its second line is not whole"),
         (head.replace(b'"words": 27', b'"words": 1e999') + body, "its second line is not whole"),
+        (
+            head.replace(b'"words": 27', b'"words": ' + b"9" * 5000) + body,
+            "second line is not whole .it has a number of too",
+        ),
         (data[:-8], r"of \d+ bytes of weights; the file is cut short"),
         (data + b"\0", r"more than \d+ bytes of weights"),
         (head + bytes([body[0] ^ 1]) + body[1:], "its CRC does not match"),
