@@ -242,25 +242,19 @@ def fit_point(work: _Work) -> Outcome:
 
 
 def _run(works: Sequence[_Work], executor: Executor, kept: OutputFolder, record: Callable[[Outcome], None]) -> None:
-    futures: dict[Future[Outcome], _Work] = {}
-    try:
-        with _held_back():
-            futures |= {executor.submit(_worked, fit_point, work): work for work in works}
-        for future in as_completed(futures):
-            work = futures[future]
-            try:
-                outcome = future.result()
-            except BrokenProcessPool:
-                continue
-            except Exception as error:  # whatever a worker or the cluster raises concerns this point only
-                outcome = Outcome(work.point, "crashed", f"{type(error).__name__}: {error}")
-            if outcome.status != "crashed":
-                kept.write({work.file: json.dumps(asdict(outcome), indent=2, allow_nan=False).encode() + b"\n"})
-            record(outcome)
-    except BaseException:
-        for pending in futures:
-            pending.cancel()
-        raise
+    with _held_back():
+        futures: dict[Future[Outcome], _Work] = {executor.submit(_worked, fit_point, work): work for work in works}
+    for future in as_completed(futures):
+        work = futures[future]
+        try:
+            outcome = future.result()
+        except BrokenProcessPool:
+            continue
+        except Exception as error:  # whatever a worker or the cluster raises concerns this point only
+            outcome = Outcome(work.point, "crashed", f"{type(error).__name__}: {error}")
+        if outcome.status != "crashed":
+            kept.write({work.file: json.dumps(asdict(outcome), indent=2, allow_nan=False).encode() + b"\n"})
+        record(outcome)
 
 
 @contextmanager
@@ -352,7 +346,8 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
             try:
                 yield pool
             except BaseException:
-                # The pool waits for its thread then: one that still ends while Python does writes to a pipe that is closed.
+                # That ends what waits, too: the pool's thread fails at one that is cancelled. The pool waits for its thread
+                # then: one that still ends while Python does writes to a pipe that is closed.
                 _end_workers(set(multiprocessing.active_children()) - before)
                 raise
         return
@@ -373,7 +368,7 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
         try:
             yield executor
         except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False)  # Dask cancels what runs, too
             raise
 
 

@@ -293,6 +293,29 @@ def test_on_a_cluster(tmp_path, models):
     assert [o.status for o in outcomes] == ["fitted", "fitted", "refused"]
 
 
+def test_an_interruption_does_not_wait_for_a_cluster(tmp_path, models, monkeypatch):
+    begun, over, waited_for = threading.Event(), threading.Event(), []
+    real = folding.fit
+
+    def fit(graph, kernels, **given):
+        if given["board"] == "zcu104":
+            begun.set()
+            waited_for.append(not over.wait(30))
+        return real(graph, kernels, **given)
+
+    def interrupt(*_):
+        begun.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folding, "fit", fit)
+    points = plan(models[:1], ["pynq-z2", "zcu104"])
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(points, tmp_path / "cluster", scheduler=cluster.scheduler_address, progress=interrupt)
+        assert begun.is_set() and not waited_for
+        over.set()
+
+
 def test_no_scheduler(tmp_path, models, monkeypatch):
     monkeypatch.setattr(sweep, "CONNECT_SECONDS", 0.2)
     with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):

@@ -211,7 +211,8 @@ def test_a_sweep_ends_at_once_with_its_workers(
 ) -> None:
     """A signal to the sweep alone, as of a batch system or of one that lacks memory, or to all of its processes."""
     (tmp_path / "slow_fit.py").write_text(SWEPT)
-    arguments = ["sweep", str(workplace / "small.npz"), "--lut", "0.6", "--lut", "0.7", "--lut", "0.8", "--jobs", "2"]
+    shares = [f"--lut={percent / 100}" for percent in range(50, 80, 5)]  # more than the workers are given at once
+    arguments = ["sweep", str(workplace / "small.npz"), *shares, "--jobs", "2"]
     session = f"import os; os.setsid(); import slow_fit\n{MAIN}"
     process = begun(arguments, tmp_path, session, PYTHONPATH=str(tmp_path))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
