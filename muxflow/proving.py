@@ -27,7 +27,7 @@ from muxflow.hls.vitis.project import unchanged
 from muxflow.images import Frames, Images, class_outputs, counted_output, file_images, labelled
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
-from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, model_digest, predictions, rung, stale
 from muxflow.provenance import provenance_of
 from muxflow.reports.gather.energy import Energies
 from muxflow.reports.gather.pipeline import watch
@@ -145,7 +145,8 @@ def prove(
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
     told = None if options is None else tuple(options)
-    with unchanged(project.hls), ExitStack() as opened:
+    with unchanged(project.hls, parts=_model_names()), ExitStack() as opened:
+        digests = project.hls.digest, model_digest(project.path)
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
@@ -162,7 +163,7 @@ def prove(
         try:
             agreed = compare(graph, executions, given, progress, tolerant=not strict)
         except MismatchError as error:
-            keep_ladder(project.path, project.hls.digest, replace(differs(executions, error), options=told))
+            keep_ladder(project.path, *digests, replace(differs(executions, error), options=told))
             raise
     speeds: dict[str, float] = {}
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
@@ -176,7 +177,7 @@ def prove(
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
     accuracy = accuracy_of(graph, images, agreed.outputs)
-    keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy, told))
+    keep_ladder(project.path, *digests, Ladder(tuple(rungs), accuracy, told))
     return tuple(rungs), accuracy, speeds
 
 
@@ -199,8 +200,8 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
         from muxflow.frontend.brevitas.execution import TorchExecution
 
         executions.append(TorchExecution(network, graph))
-    for suffix in registry.suffixes():
-        model = (project.path / "model").with_suffix(suffix)
+    for name in _model_names():
+        model = project.path / name
         if model.exists() and (reader := registry.find(model)).executes:
             if registry.whole(model) != model.read_bytes():
                 raise MuxflowError(
@@ -211,11 +212,17 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
     return executions
 
 
+def _model_names() -> list[str]:
+    """List the names that a project's copy of its model may have."""
+    return [f"model{suffix}" for suffix in registry.suffixes()]
+
+
 def lost_model(folder: Path) -> str:
     """Name the model file that a project was built with and that is there no more; "" where none is lost."""
     manifest = read_manifest(folder)
-    names = (f"model{suffix}" for suffix in registry.suffixes())
-    return next((name for name in names if manifest and name in manifest.files and not (folder / name).exists()), "")
+    return next(
+        (name for name in _model_names() if manifest and name in manifest.files and not (folder / name).exists()), ""
+    )
 
 
 def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, begin: Begin) -> CsimExecution:

@@ -91,9 +91,9 @@ def predictions(graph: Graph, name: str, codes: IntArray) -> npt.NDArray[np.int6
     return np.asarray(logits.reshape(len(logits), -1).argmax(axis=1), np.int64)
 
 
-def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
-    """Write the ladder of a project whose sources have that digest, with the digest of its model file as it is now."""
-    entry = {"digest": digest, "model": _model_digest(folder), **asdict(ladder)}
+def keep_ladder(folder: Path, digest: str, model: str, ladder: Ladder) -> None:
+    """Write the ladder of a project; `digest`, `model`: of its sources and of its model file before they were run."""
+    entry = {"digest": digest, "model": model, **asdict(ladder)}
     write_below(folder, {PROOF_FILE: json_text(entry).encode()})
 
 
@@ -102,7 +102,7 @@ def model_files(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.glob("model.*")) if file.is_file()]
 
 
-def _model_digest(folder: Path) -> str:
+def model_digest(folder: Path) -> str:
     """Hash the model that a project keeps a copy of; "" where it keeps none."""
     files, digest = model_files(folder), hashlib.sha256()
     for file in files:
@@ -124,7 +124,7 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         entry = read_json(file)
         told = {"rungs": entry["rungs"], "accuracy": entry["accuracy"], "options": entry.get("options")}
         kept = from_json(Ladder, told)
-        if (entry["digest"], entry.get("model", "")) != (digest, _model_digest(folder)):
+        if (entry["digest"], entry.get("model", "")) != (digest, model_digest(folder)):
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
     except (OSError, ValueError, KeyError, TypeError, MuxflowError) as error:

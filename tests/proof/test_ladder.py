@@ -16,7 +16,7 @@ from muxflow.dataflow.manifest import PROOF_FILE
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.proof.compare import Outcome
-from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, model_digest, predictions, rung, stale
 from muxflow.reports.schema.stages import Accuracy, Rung
 
 OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)
@@ -30,7 +30,7 @@ def test_a_rung_says_what_was_compared() -> None:
 def test_a_ladder_is_stale_when_the_sources_have_changed(tmp_path: Path) -> None:
     assert kept_ladder(tmp_path, "d") == Ladder()
     for ladder in (Ladder((rung(OUTCOME),), Accuracy("digits", "test", 450, 440)), Ladder((rung(OUTCOME),))):
-        keep_ladder(tmp_path, "d", ladder)
+        keep_ladder(tmp_path, "d", model_digest(tmp_path), ladder)
         assert kept_ladder(tmp_path, "d") == ladder
         changed = kept_ladder(tmp_path, "e")
         assert changed.accuracy is None
@@ -38,14 +38,14 @@ def test_a_ladder_is_stale_when_the_sources_have_changed(tmp_path: Path) -> None
         assert changed.rungs[0].status == "stale"
         assert "the sources have changed since" in changed.rungs[0].detail
     unrun = Rung("board", "not run", 0, "needs a board")
-    keep_ladder(tmp_path, "d", Ladder((unrun,)))
+    keep_ladder(tmp_path, "d", model_digest(tmp_path), Ladder((unrun,)))
     assert kept_ladder(tmp_path, "e") == Ladder((unrun,))
 
 
 def test_a_ladder_is_stale_when_the_model_file_is_another(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"one")
     ladder = Ladder((rung(OUTCOME),), Accuracy("digits", "test", 450, 440))
-    keep_ladder(tmp_path, "d", ladder)
+    keep_ladder(tmp_path, "d", model_digest(tmp_path), ladder)
     assert kept_ladder(tmp_path, "d") == ladder
     (tmp_path / "model.onnx").write_bytes(b"two")
     assert kept_ladder(tmp_path, "d") == Ladder((stale(rung(OUTCOME)),))
@@ -58,7 +58,7 @@ def test_a_difference_is_kept(tmp_path: Path) -> None:
     ladder = differs(executions, MismatchError("csim differs first at node a", "csim"))
     assert [(one.title, one.status) for one in ladder.rungs] == [("QONNX execution", "not run"), ("csim", "differs")]
     assert ladder.rungs[1].detail == "csim differs first at node a"
-    keep_ladder(tmp_path, "d", ladder)
+    keep_ladder(tmp_path, "d", model_digest(tmp_path), ladder)
     assert kept_ladder(tmp_path, "d") == ladder
 
 

@@ -218,6 +218,16 @@ def test_a_project_that_is_replaced_while_it_is_simulated(residual: Graph, workp
     message = "project was changed while it was simulated, perhaps by a build; run this again"
     with pytest.raises(MuxflowError, match=message):
         prove(opened, images, variants=("native",), begin=replaced)
+
+    def put_in(title: str, total: int) -> Callable[[int, int], None]:
+        if total:
+            (tmp_path / "project" / "model.onnx").write_bytes(b"another")
+        return lambda _done, _count: None
+
+    opened = api.open_project(shutil.copytree(workplace / "project", tmp_path / "project", dirs_exist_ok=True))
+    with pytest.raises(MuxflowError, match=message):
+        prove(opened, images, variants=("native",), begin=put_in)
+    (tmp_path / "project" / "model.onnx").unlink()
     opened = api.open_project(tmp_path / "project")
 
     def removed(title: str, total: int) -> Callable[[int, int], None]:

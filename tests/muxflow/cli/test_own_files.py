@@ -55,7 +55,7 @@ def test_a_file_of_a_project_takes_the_place_of_a_link(muxflow: Call, project: P
     (project / "report").mkdir()
     for link in (project / "report" / "report.csv", project / PROOF_FILE):
         link.symlink_to("../../theirs/.bashrc" if link.parent != project else "../theirs/.bashrc")
-    keep_ladder(project, "0", Ladder())
+    keep_ladder(project, "0", "", Ladder())
     assert muxflow("report", "mine", "--format", "csv,txt")[0] == 0
     assert theirs() == {".bashrc": "theirs"}
     for name in ("report/report.csv", PROOF_FILE):
