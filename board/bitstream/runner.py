@@ -151,6 +151,11 @@ class Runner:
             name = self._name(path)
             if path in missing or left.get(name) != found.get(name):
                 return f"{name} is not as this stage left it"
+        try:
+            if stage.check is not None:
+                stage.check()
+        except MuxflowError:
+            return "a report of this stage is gone, or not whole"
         return None
 
     def _results(self, stage: Stage) -> dict[str, str]:

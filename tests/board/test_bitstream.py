@@ -194,6 +194,21 @@ def test_a_result_that_is_changed_is_made_again_and_that_is_said(make_project, m
     assert (again.deploy / "accelerator.bit").read_bytes() == (first.deploy / "accelerator.bit").read_bytes()
 
 
+@pytest.mark.parametrize("spoil", [lambda file: file.write_bytes(file.read_bytes()[:700]), lambda file: file.unlink()])
+def test_a_report_of_the_synthesis_that_cannot_be_read_is_made_again(make_project, make_tools, spoil):
+    """It is not compared with what the stage left: later steps of a tool may write it anew."""
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    first = run(project, tools)
+    for file in (project.path / "bitstream" / "hls" / "solution" / "syn" / "report").iterdir():
+        spoil(file)
+    tools.calls()
+    again = run(project, tools)
+    assert tools.calls()[0][1] == "csynth.tcl"
+    assert again.figures == first.figures
+    assert "stage csynth ran again: a report of this stage is gone, or not whole" in again.notices
+
+
 def test_a_project_of_vivado_in_which_the_implementation_worked_is_no_changed_result(make_project, make_tools):
     tools = make_tools("vivado", "vitis_hls")
     project = make_project()
