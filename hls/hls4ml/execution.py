@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,6 @@ from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.manifest import check_sources
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.outputs import check_unlinked
 from muxflow.dataflow.processes import compiled, completed, ending, first_errors, python
 from muxflow.dataflow.text import plainly
 
@@ -34,35 +35,13 @@ np.savez(f"{folder}/outputs.npz", *outputs)
 
 
 class Hls4mlExecution:
-    """An hls4ml project of a design: its outputs, by input codes.
-
-    `path`: the project; compiled when this is made. Raises ToolError where the compiler fails, MuxflowError for a project
-    whose script names no library.
-    """
+    """A compiled hls4ml project of a design: its outputs, by input codes."""
 
     title = "hls4ml C simulation"
     name = "hls4ml"
 
-    def __init__(self, path: Path, graph: Graph) -> None:
-        self._graph = graph
-        check_sources(path, "firmware", *(file.name for file in path.iterdir() if not file.is_dir()), SCRIPT)
-        try:
-            script = read_bounded(path / SCRIPT)
-        except (OSError, ValueError) as error:
-            raise MuxflowError(
-                f"{path / SCRIPT}: cannot be read ({plainly(error)}); build the project again"
-            ) from error
-        named = [re.search(rf"^{key}=(\w+)$", script, re.MULTILINE) for key in ("PROJECT", "LIB_STAMP")]
-        if None in named:
-            raise MuxflowError(f"{path / SCRIPT}: no PROJECT and LIB_STAMP in it; build the project again")
-        project, stamp = (match[1] for match in named if match is not None)
-        self._library, self._function = path / "firmware" / f"{project}-{stamp}.so", f"{project}_double"
-        check_unlinked(path, self._library)
-        if self._library.is_symlink():
-            self._library.unlink()  # the compiler would write through it
-        done = compiled(["bash", SCRIPT], path, f"{path.name}/firmware")
-        if done.returncode or not self._library.is_file():
-            raise ToolError(f"{path / SCRIPT} failed:\n{first_errors(done.stderr)}")
+    def __init__(self, library: Path, function: str, graph: Graph) -> None:
+        self._library, self._function, self._graph = library, function, graph
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, IntArray]:
         """See `Execution`."""
@@ -77,3 +56,35 @@ class Hls4mlExecution:
                 raise ToolError(f"{self._library.name} ended with {ending(done.returncode, done.stderr[-400:])}")
             with np.load(folder / "outputs.npz") as outputs:
                 return {name: found.astype(np.int64) for name, found in zip(empty, outputs.values(), strict=True)}
+
+
+@contextmanager
+def simulation(path: Path, graph: Graph) -> Iterator[Hls4mlExecution]:
+    """Compile a project of a design by its own script, in a copy that goes with the block: others may use the project.
+
+    Raises ToolError where the compiler fails, MuxflowError for a project whose script names no library, or that cannot be
+    read.
+    """
+    files = [file.name for file in path.iterdir() if not file.is_dir()]
+    check_sources(path, "firmware", *files, SCRIPT)
+    try:
+        script = read_bounded(path / SCRIPT)
+    except (OSError, ValueError) as error:
+        raise MuxflowError(f"{path / SCRIPT}: cannot be read ({plainly(error)}); build the project again") from error
+    named = [re.search(rf"^{key}=(\w+)$", script, re.MULTILINE) for key in ("PROJECT", "LIB_STAMP")]
+    if None in named:
+        raise MuxflowError(f"{path / SCRIPT}: no PROJECT and LIB_STAMP in it; build the project again")
+    project, stamp = (match[1] for match in named if match is not None)
+    with scratch_folder() as folder:
+        try:
+            shutil.copytree(path / "firmware", folder / "firmware", symlinks=True)
+            for name in files:
+                shutil.copy(path / name, folder)
+        except (OSError, shutil.Error) as error:
+            raise MuxflowError(f"{path}: cannot be copied ({plainly(error)})") from error
+        library = folder / "firmware" / f"{project}-{stamp}.so"
+        library.unlink(missing_ok=True)
+        done = compiled(["bash", SCRIPT], folder, f"{path.name}/firmware")
+        if done.returncode or not library.is_file():
+            raise ToolError(f"{path / SCRIPT} failed:\n{first_errors(done.stderr)}")
+        yield Hls4mlExecution(library, f"{project}_double", graph)

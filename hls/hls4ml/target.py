@@ -15,7 +15,7 @@ from muxflow.dataflow.packages import install_extra, package
 from muxflow.dataflow.quantities import rate
 from muxflow.hls import hls4ml
 from muxflow.hls.design_file import load_design
-from muxflow.hls.hls4ml.execution import Hls4mlExecution
+from muxflow.hls.hls4ml.execution import simulation
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
 from muxflow.proof.compare import Outcome, compare
@@ -65,7 +65,8 @@ class Hls4mlTarget:
     def simulate(self, path: Path, codes: Batch) -> Outcome:
         """Compare the outputs of hls4ml's C simulation, which its own script compiles."""
         graph = load_design(path)[0].graph
-        return compare(graph, [Hls4mlExecution(path, graph)], codes).outcomes[0]
+        with simulation(path, graph) as execution:
+            return compare(graph, [execution], codes).outcomes[0]
 
     def write(self, design: Design, path: Path, options: Hls4mlOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `muxflow.hls.hls4ml.write`."""

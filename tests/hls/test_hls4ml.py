@@ -25,7 +25,7 @@ from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
 from muxflow.frontend.training.zoo_mobilenet import Mobilenet, MobilenetConfig
 from muxflow.hls import hls4ml
-from muxflow.hls.hls4ml.execution import Hls4mlExecution
+from muxflow.hls.hls4ml.execution import simulation
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
 from muxflow.hls.vitis.writing import write_project
@@ -256,7 +256,8 @@ def test_a_network_is_named_as_hls4ml_s_own_parts(small, tmp_path, name, backend
     folder = hls4ml.write(design, tmp_path / "p", backend=backend)
     assert (folder / "firmware" / f"{name}_top.cpp").is_file()
     images = np.ones((1, *graph.streams[graph.inputs[0]].shape), np.int64)
-    outcome = compare(graph, [Hls4mlExecution(folder, graph)], graph.check_codes(images)).outcomes[0]
+    with simulation(folder, graph) as execution:
+        outcome = compare(graph, [execution], graph.check_codes(images)).outcomes[0]
     assert outcome.images == 1
 
 

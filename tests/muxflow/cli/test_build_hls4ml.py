@@ -83,10 +83,14 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
     assert sorted(path.name for path in workplace.iterdir()) == ["project", "residual.npz"]
     assert built(workplace)[1] == files
     predict_equals_the_graph(project, residual)
+    before = {file: file.stat().st_mtime_ns for file in project.rglob("*")}
     done = run("csim", "project", "--count", "5", "--json", cwd=workplace)
     assert done.returncode == 0, done.stderr
     rung = json.loads(done.stdout)
     assert (rung["title"], rung["status"], rung["images"]) == ("hls4ml C simulation", "equal", 5)
+    assert {file: file.stat().st_mtime_ns for file in project.rglob("*")} == before, (
+        "others may use the project meanwhile"
+    )
     changed = project / "firmware" / "parameters.h"
     changed.write_text(changed.read_text().replace("{-1, ", "{0, "))
     done = run("csim", "project", "--count", "5", cwd=workplace)
