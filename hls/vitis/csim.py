@@ -137,6 +137,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
                     older.unlink(missing_ok=True)
             write_below(folder_out, {told.name: file_hash(scratch / variant).encode()})
             (scratch / variant).rename(executable)
+            (folder_out / f"{variant}.log").unlink(missing_ok=True)  # of one that failed
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started

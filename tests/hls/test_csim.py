@@ -170,6 +170,10 @@ def test_compiler_failure_shows_the_log(project, tmp_path):
     os.mkfifo(log)  # nobody reads it
     with pytest.raises(MuxflowError, match=r"native\.log: cannot be written"):
         compile_csim(broken)
+    log.unlink()
+    log.write_text("of the failure")
+    top.write_text(top.read_text().replace("= nonsense", "= 0"))
+    assert compile_csim(broken)[0].exists() and not log.exists()
 
 
 def test_sources_behind_a_link_are_sources(project, images, tmp_path):
