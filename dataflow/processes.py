@@ -8,6 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -50,11 +51,17 @@ def python(*arguments: str) -> list[str]:
 
 
 def completed(
-    command: Sequence[str], *, seconds: float | None = None, group: bool = False, folder: Path | None = None
+    command: Sequence[str],
+    *,
+    seconds: float | None = None,
+    group: bool = False,
+    folder: Path | None = None,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool in a folder and give what it said, MOST_SAID of each stream, and its exit code.
 
-    Raises `subprocess.TimeoutExpired` where it, or what it left that may still say something, does not end within `seconds`.
+    `variables`: of its environment, beside this one's. Raises `subprocess.TimeoutExpired` where it, or what it left that may
+    still say something, does not end within `seconds`.
     """
     until = None if seconds is None else time.monotonic() + seconds
 
@@ -63,8 +70,9 @@ def completed(
             raise subprocess.TimeoutExpired(command, seconds or 0)
         return None if until is None else until - time.monotonic()
 
-    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with running(command, group=group, cwd=folder, **pipes) as process, selectors.DefaultSelector() as selector:
+    options: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    options["env"] = os.environ | variables
+    with running(command, group=group, cwd=folder, **options) as process, selectors.DefaultSelector() as selector:
         said = (_Said(), _Said())
         for pipe, one in zip((process.stdout, process.stderr), said, strict=True):
             assert pipe is not None
@@ -103,16 +111,22 @@ class _Said:
 def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     """Run a C++ compiler in a folder and give what it said and its exit code.
 
-    `source`: what it compiles, for the message. Raises ToolError naming COMPILE_SECONDS where it does not end by then; its
-    whole process group ends with it, and when this is interrupted.
+    `source`: what it compiles, for the message. Its own temporary files go where Muxflow's go. Raises ToolError naming
+    COMPILE_SECONDS where it does not end by then; its whole process group ends with it, and when this is interrupted.
     """
     try:
-        return completed(command, seconds=COMPILE_SECONDS, group=True, folder=folder)
+        return completed(command, seconds=COMPILE_SECONDS, group=True, folder=folder, TMPDIR=tempfile.gettempdir())
     except subprocess.TimeoutExpired:
         raise ToolError(
             f"{command[0]} has not compiled {source} within {COMPILE_SECONDS:g} s (COMPILE_SECONDS), and was stopped; "
             "see whether it runs by hand, and whether this machine has memory left"
         ) from None
+
+
+def runs_nothing(folder: Path) -> str:
+    """Say that no program may run from a folder, as its file system is mounted so; "" where one may."""
+    forbidden = os.statvfs(folder).f_flag & os.ST_NOEXEC
+    return f"; no program may run from {folder} (its file system is mounted noexec)" if forbidden else ""
 
 
 def how(code: int) -> str:

@@ -18,7 +18,8 @@ from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.fit.timing_layout import Layout, Longs, Style, layout, stream_ends
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.processes import compiled, first_errors
+from muxflow.dataflow.processes import compiled, first_errors, runs_nothing
+from muxflow.dataflow.text import plainly
 
 COMPILER = "g++"
 NO_COMPILER = f"no {COMPILER} on PATH"
@@ -282,8 +283,16 @@ def _library() -> ctypes.CDLL:
         done = compiled(command, folder, "the timing simulator")
         if done.returncode:
             raise ToolError("g++ failed on the timing simulator:\n" + first_errors(done.stderr))
-        library = ctypes.CDLL(str(target))
-    library.muxflow_simulate.restype = ctypes.c_int64
+        try:
+            library = ctypes.CDLL(str(target))
+            simulate = library.muxflow_simulate
+        except (OSError, AttributeError) as error:
+            why = runs_nothing(folder)
+            remedy = "name another folder for temporary files in TMPDIR" if why else "see whether that compiler works"
+            raise ToolError(
+                f"the timing simulator, compiled by {compiler}, cannot be loaded ({plainly(error)}){why}; {remedy}"
+            ) from None
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
-    library.muxflow_simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 7, *[many] * 5]
+    simulate.restype = ctypes.c_int64
+    simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 7, *[many] * 5]
     return library

@@ -22,7 +22,7 @@ from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.shifts import Ties, bit_shift, shifted
-from muxflow.frontend.importer.thresholds import MOST_STEPS, find_thresholds
+from muxflow.frontend.importer.thresholds import MOST_STEPS, distinct, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
@@ -319,7 +319,7 @@ def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ti
     shift = bit_shift(op, importer.streams[stream]) if floors and not ties else None
     if shift is not None:
         return importer.emit(node.name, shift, stream)
-    importer.threshold_count += op.thresholds.size
+    importer.threshold_count += int(distinct(op.thresholds).sum())
     if op.thresholds.shape[1] > MOST_STEPS:
         name, ties = shifted(importer, node, op, stream, ties)
     else:
@@ -351,7 +351,7 @@ def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -
         ties |= found
     ends = np.repeat([[lo], [hi]], at.shape[1], axis=1)
     _, beyond = _ties_at(ends, np.ones(ends.shape, bool), codes, unit, lo, hi)
-    return int(near.sum()) + len(beyond - ties), tuple(sorted(ties | beyond))
+    return int((near & distinct(op.thresholds).T).sum()) + len(beyond - ties), tuple(sorted(ties | beyond))
 
 
 def _ties_at(

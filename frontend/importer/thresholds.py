@@ -30,6 +30,11 @@ Codes = Callable[[IntArray], IntArray]
 SmallArray = npt.NDArray[np.int32]
 
 
+def distinct(thresholds: IntArray) -> npt.NDArray[np.bool_]:
+    """Mark the first of equal thresholds in each row: where they are equal, the code takes several steps at once, as a sign."""
+    return np.diff(thresholds, axis=-1, prepend=thresholds[..., :1] - 1) != 0
+
+
 def find_thresholds(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:
     """Find the thresholds of a quantizer whose codes on [lo, hi] are given by `codes`, rising or falling in each row.
 

@@ -28,7 +28,7 @@ from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import compiled, ending, first_errors, running
+from muxflow.dataflow.processes import compiled, ending, first_errors, how, running, runs_nothing
 from muxflow.dataflow.text import shown
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
@@ -126,11 +126,12 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             # The main program is small; the sources of the region take nearly all the time.
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
-            if done.returncode:
+            if done.returncode or not (scratch / variant).is_file():
                 text = f"{' '.join(command)}\n{done.stderr}"
                 (log,) = write_below(folder_out, {f"{variant}.log": text.encode()})
                 raise ToolError(
-                    f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
+                    f"{compiler} failed on {project.path / 'src/top.cpp'}, with {how(done.returncode)}; log: {log}\n"
+                    f"{first_errors(done.stderr)}"
                 )
             for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}*"):
                 if older.suffix in ("", HASH) and older not in (executable, told):
@@ -325,7 +326,12 @@ class _Run:
                 str(file),
                 str(graph.streams[name].beats * graph.streams[name].lanes),
             ]
-        self.process = processes.enter_context(running(command, stderr=subprocess.PIPE, text=True))
+        try:
+            self.process = processes.enter_context(running(command, stderr=subprocess.PIPE, text=True))
+        except OSError as error:
+            raise ToolError(
+                f"{executable}: the simulation cannot be started ({error.strerror}){runs_nothing(executable.parent)}"
+            ) from error
 
     def poll(self) -> bool:
         """Read one line of what the process says; False once it has ended."""

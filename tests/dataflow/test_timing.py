@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 from collections import deque
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -237,6 +240,31 @@ def test_bad_input_is_refused(residual, device, monkeypatch):
     monkeypatch.setattr(timing.shutil, "which", lambda _name: None)
     with pytest.raises(ToolError, match=r"no g\+\+ on PATH"):
         simulate(design.folded, design.depths)
+
+
+@pytest.mark.parametrize("flags", [0, os.ST_NOEXEC])
+@pytest.mark.parametrize(
+    "writes", ["", 'echo no library > "$out"', 'echo "int x;" | @CC@ -xc++ -shared -fPIC - -o "$out"']
+)
+def test_a_simulator_that_cannot_be_loaded_is_told(tmp_path, residual, device, monkeypatch, writes, flags):
+    """A compiler that writes none, or something else; a folder for temporary files from which no program may run."""
+    from muxflow.dataflow import processes
+    from muxflow.dataflow.fit import timing
+    from muxflow.dataflow.fit.folding import fit
+
+    compiler = tmp_path / "g++"
+    find = 'while [ "$1" != -o ]; do shift; done; out=$2'
+    compiler.write_text(f"#!/bin/sh\n{find}\n{writes.replace('@CC@', str(shutil.which('g++')))}\nexit 0\n")
+    compiler.chmod(0o755)
+    monkeypatch.setattr(timing.shutil, "which", lambda _name: str(compiler))
+    monkeypatch.setattr(processes.os, "statvfs", lambda _folder: SimpleNamespace(f_flag=flags))
+    timing._library.cache_clear()
+    advice = "is mounted noexec.; name another folder .* in TMPDIR" if flags else "; see whether that compiler works"
+    try:
+        with pytest.raises(ToolError, match=rf"timing simulator, compiled by {compiler}, cannot be loaded .*{advice}$"):
+            fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
+    finally:
+        timing._library.cache_clear()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -314,13 +314,15 @@ def test_inexact_bias_and_functions_count_towards_near_ties(build, save):
 
 
 def test_rounding_gives_no_code_between_those_of_a_quantizer(build, save):
-    """A BipolarQuant of 0 is -1 or +1: no float gives 0."""
+    """A BipolarQuant of 0 is -1 or +1: no float gives 0. Where it turns is one threshold, though two codes apart."""
     b = build((1, 1, 2, 2))
     b.quant(signed=1)
     b.then("Sigmoid")
     b.then("Sub", np.float32(0.5))
     b.node("BipolarQuant", b.last, b.constant(np.float32(1)), domain="qonnx.custom_op.general")
-    assert list(load(save(b)).ties.values()) == [((0, 0, -1),)]
+    graph = load(save(b))
+    assert list(graph.ties.values()) == [((0, 0, -1),)]
+    assert (graph.notes["thresholds"], graph.notes["near_ties"]) == ("1", "1")
 
 
 @pytest.mark.parametrize("sign", [1, -1])

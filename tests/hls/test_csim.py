@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -253,9 +254,25 @@ def test_a_build_amid_the_simulation_is_told(project, images, tmp_path, monkeypa
             muxflow.Project(other).csim(images, verify=verify)
     with pytest.raises(MuxflowError, match="was changed while it was simulated"):
         prove(muxflow.Project(other), random_images(project.design.graph, 2), variants=("native",))
-    monkeypatch.setattr(csim, "compiled", lambda command, *_: subprocess.CompletedProcess(command, 1, "", "error: no"))
-    with pytest.raises(ToolError, match="failed on"):
-        muxflow.Project(other).csim(images)
+    for code, how in ((1, "code 1"), (-11, r"the signal 11 \(Segmentation fault\)"), (0, "code 0")):
+
+        def failed(command, *_, code=code):
+            return subprocess.CompletedProcess(command, code, "", "error: no")
+
+        monkeypatch.setattr(csim, "compiled", failed)
+        with pytest.raises(ToolError, match=rf"failed on .*top\.cpp, with {how}; log: "):
+            muxflow.Project(other).csim(images)
+
+
+def test_a_program_that_may_not_run_is_told(project, images, tmp_path, monkeypatch):
+    other = write_project(project.design, tmp_path / "p")
+    executable, _ = compile_csim(other)
+    executable.chmod(0o644)
+    monkeypatch.setattr(csim, "compile_csim", lambda *_, **__: (executable, 0.0))
+    for flags, why in ((0, r"\(Permission denied\)$"), (os.ST_NOEXEC, "no program may run from .*csim .* noexec")):
+        monkeypatch.setattr(os, "statvfs", lambda _folder, flags=flags: SimpleNamespace(f_flag=flags))
+        with pytest.raises(ToolError, match=f"the simulation cannot be started .*{why}"):
+            run_csim(other, images)
 
 
 def test_first_difference_is_named(project, images, tmp_path):
