@@ -281,7 +281,7 @@ def fit(
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     shares = Utilisation() if utilisation is None else utilisation
     _expect(shares, Utilisation, "fit, utilisation", "shares of the device")
-    check_slowdown(slowdown)
+    slowdown = check_slowdown(slowdown)
     simulated = have_compiler()
     if slowdown and not simulated:
         raise ToolError(f"{NO_COMPILER}: what a slowdown saves is found by simulations ({INSTALL_COMPILER})")
