@@ -73,6 +73,16 @@ def check_option(value: Any, least: float, most: float, what: str, remedy: str) 
     return number  # type: ignore[no-any-return]
 
 
+def listed(names: Iterable[str], what: str, more: str = "") -> tuple[str, ...]:
+    """Give names as a tuple; raises UsageError for one name alone, whose letters would be taken for names, and for no list.
+
+    `what`: names the argument; `more`: says what else may be given.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise UsageError(f"{what}={shown(names)}; give a list of names{more}")
+    return tuple(names)
+
+
 def check_elements(what: str, *sizes: int) -> int:
     """Return the product of sizes; raises MuxflowError naming `what` where it is over MOST_ELEMENTS."""
     count = prod(map(int, sizes))

@@ -1,11 +1,13 @@
 """Arguments of the Python interface that are none: refused by name, as a MuxflowError."""
 
+import io
 import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import muxflow
@@ -15,6 +17,7 @@ from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.device import Device, Resources
 from muxflow.dataflow.graph import file
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import load_weights
 from muxflow.dataflow.text import shown
 from muxflow.frontend.model import ImportOptions
 from muxflow.hls.vitis.project import ProjectOptions
@@ -236,3 +239,28 @@ def test_numbers_that_are_kept_are_python_numbers() -> None:
     assert energies.product(1000, 1000) == 0.5 * 1000**2 / 64
     bitstream = BitstreamOptions(timeout_minutes=np.float16(60), jobs=np.int8(100))  # type: ignore[arg-type]
     assert [type(value) for value in (bitstream.timeout_minutes, bitstream.jobs)] == [float, int]
+
+
+@pytest.mark.parametrize(
+    "given", [None, b"net.onnx", 3, io.BytesIO(), onnx.ModelProto()], ids=lambda one: type(one).__name__
+)
+def test_what_is_no_path(residual: Graph, given: Any) -> None:
+    message = rf"^an object of type {type(given).__name__} in place of a path; give a str or a pathlib\.Path"
+    message += r": save it, onnx\.save\(model, 'model\.onnx'\)" if isinstance(given, onnx.ModelProto) else "$"
+    design = muxflow.fit(residual, fps=250)
+    calls = (muxflow.load, muxflow.check, muxflow.open_project)
+    for call in (*calls, lambda path: muxflow.save(residual, path), lambda path: muxflow.write(design, path)):
+        with pytest.raises(UsageError, match=message):
+            call(given)
+
+
+def test_one_name_in_place_of_a_list(residual: Graph) -> None:
+    images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
+    with pytest.raises(UsageError, match=r"^residual: keep='stem'; give a list of names$"):
+        residual.run(images, keep="stem")
+    with pytest.raises(UsageError, match=r"^residual: names='stem'; give a list of names$"):
+        load_weights(residual, "stem")
+    with pytest.raises(UsageError, match=r"^residual: keep=3; give a list of names$"):
+        residual.run(images, keep=3)  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"^residual: 'stem' is no node; give one of `graph\.nodes`$"):
+        residual.ports("stem")  # type: ignore[arg-type]
