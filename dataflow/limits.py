@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite, prod
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
@@ -41,18 +41,46 @@ def is_number(value: Any) -> bool:
         return False
 
 
+def plain(value: Any) -> Any:
+    """Give a number as Python's own int or float, of whatever kind it is; anything else as it is.
+
+    NumPy's go on with as few bits as they have: what is computed of a float16 or an int8 is soon infinite or another number.
+    """
+    if not is_number(value):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def set_plain(entry: Any, *names: str) -> None:
+    """Make the numbers in these fields of a frozen dataclass, while it is made, Python's own; see `plain`."""
+    for name in names:
+        object.__setattr__(entry, name, plain(getattr(entry, name)))
+
+
 def number_text(value: Any) -> str:
     """Return a number as a user gives it, for a message; of anything else its representation."""
     return f"{value:g}" if isinstance(value, float) else shown(value)
 
 
-def check_option(value: Any, least: float, most: float, what: str, remedy: str) -> None:
-    """Raise UsageError unless an option is a number from `least` to `most`, both included.
+def check_option(value: Any, least: float, most: float, what: str, remedy: str) -> float:
+    """Give an option as Python's own number; raises UsageError unless it is one from `least` to `most`, both included.
 
     `what`: names the option, with its value at "{}"; `remedy`: says what to give.
     """
-    if not is_number(value) or not least <= value <= most:
-        raise UsageError(f"{what.replace('{}', number_text(value))}; {remedy}")
+    number = plain(value)
+    if not is_number(number) or not least <= number <= most:
+        raise UsageError(f"{what.replace('{}', number_text(number))}; {remedy}")
+    return number  # type: ignore[no-any-return]
+
+
+def listed(names: Iterable[str], what: str, more: str = "") -> tuple[str, ...]:
+    """Give names as a tuple; raises UsageError for one name alone, whose letters would be taken for names, and for no list.
+
+    `what`: names the argument; `more`: says what else may be given.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise UsageError(f"{what}={shown(names)}; give a list of names{more}")
+    return tuple(names)
 
 
 def check_elements(what: str, *sizes: int) -> int:

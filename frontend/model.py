@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.limits import check_option, number_text
+from muxflow.dataflow.limits import check_option, number_text, plain, set_plain
 from muxflow.dataflow.text import in_one_line, shown
 
 STANDARD, MUXFLOW = "", "muxflow"
@@ -179,6 +179,9 @@ class ImportOptions:
     stateful: bool = False
 
     def __post_init__(self) -> None:
+        set_plain(self, "input_scale", "input_bits")
+        for name in ("input_mean", "input_std"):
+            object.__setattr__(self, name, tuple(map(plain, getattr(self, name))))
         if self.input_scale is not None:
             remedy = "it must be positive, for example 1/255"
             check_option(self.input_scale, LEAST_SCALE, 1 / LEAST_SCALE, "input scale {}", remedy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -25,6 +26,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, insert_forks, writable_seeds
+from muxflow.dataflow.limits import listed
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
@@ -77,7 +79,15 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
 
 
 def _file(path: str | Path) -> Path:
-    """Give a path as such; raises MuxflowError for one that the system does not take, as a name of thousands of characters."""
+    """Give a path as such.
+
+    Raises UsageError for what is none, as bytes, an open file or a model, MuxflowError for one that the system does not
+    take, as a name of thousands of characters.
+    """
+    if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str):
+        kind = type(path).__name__
+        model = ": save it, onnx.save(model, 'model.onnx'), and give that path" if kind == "ModelProto" else ""
+        raise UsageError(f"an object of type {kind} in place of a path; give a str or a pathlib.Path{model}")
     found = Path(path)
     if "\0" in str(found):
         raise MuxflowError(f"{found}: a path holds no null character")
@@ -112,8 +122,8 @@ def load(
     """
     file = _file(path)
     _check_no_project(file)
-    if isinstance(loaded, str):
-        raise UsageError(f"muxflow.load: loaded={loaded!r}; give a list of names, or () for all weights")
+    if loaded is not None:
+        loaded = listed(loaded, "muxflow.load: loaded", ", or () for all weights")
     return registry.load(file, _options(inputs, loaded, stateful))
 
 
@@ -123,9 +133,10 @@ def save(graph: Graph, path: str | Path) -> None:
     Raises MuxflowError for another type of file, and where it cannot be written.
     """
     _expect(graph, Graph, "save", "muxflow.load gives one")
-    if Path(path).suffix != ".npz":
-        raise MuxflowError(f"{path}: a graph is saved as .npz")
-    write_graph(graph, Path(path))
+    file = _file(path)
+    if file.suffix != ".npz":
+        raise MuxflowError(f"{file}: a graph is saved as .npz")
+    write_graph(graph, file)
 
 
 def check(path: str | Path, **inputs: Unpack[InputDescription]) -> list[NodeStatus]:
@@ -173,7 +184,7 @@ class Project:
         file to load, where weights are loaded at run time; the graph is the one with these weights.
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
-        file = None if weights is None else Path(weights)
+        file = None if weights is None else _file(weights)
         if not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs < 1:
             raise MuxflowError(f"muxflow.Project.csim, jobs: {shown(jobs)}; expected a number of processes, from 1")
         jobs = int(jobs)
@@ -193,7 +204,8 @@ class Project:
 
     def emulate(self, *, batch: int = 64, timeout: float = 600.0, weights: str | Path | None = None) -> Accelerator:
         """Return the driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""
-        return Accelerator.emulate(self.path, batch=batch, timeout=timeout, weights=weights)
+        file = None if weights is None else _file(weights)
+        return Accelerator.emulate(self.path, batch=batch, timeout=timeout, weights=file)
 
     def write_weights(self, graph: Graph, path: str | Path) -> None:
         """Write the weights of another network of the same topology into a file that this project loads at run time.
@@ -281,7 +293,7 @@ def fit(
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     shares = Utilisation() if utilisation is None else utilisation
     _expect(shares, Utilisation, "fit, utilisation", "shares of the device")
-    check_slowdown(slowdown)
+    slowdown = check_slowdown(slowdown)
     simulated = have_compiler()
     if slowdown and not simulated:
         raise ToolError(f"{NO_COMPILER}: what a slowdown saves is found by simulations ({INSTALL_COMPILER})")

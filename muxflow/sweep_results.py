@@ -12,7 +12,7 @@ from typing import Literal
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.graph.codec import from_json
-from muxflow.dataflow.limits import is_number, number_text
+from muxflow.dataflow.limits import is_number, number_text, set_plain
 from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import cell, encoded
@@ -38,6 +38,7 @@ class Point:
     clock_mhz: float | None = None
 
     def __post_init__(self) -> None:
+        set_plain(self, "lut", "bram", "clock_mhz")
         for name, value in (("lut", self.lut), ("bram", self.bram), ("clock_mhz", self.clock_mhz)):
             if value is not None and not is_number(value):
                 raise UsageError(f"a sweep with {name} {number_text(value)}; give a finite number")

@@ -27,7 +27,7 @@ from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.folders import whole_folder
-from muxflow.dataflow.limits import is_number
+from muxflow.dataflow.limits import is_number, set_plain
 from muxflow.dataflow.locking import locked
 from muxflow.dataflow.manifest import MANIFEST, check_sources, read_manifest, replaced_files
 from muxflow.dataflow.outputs import own_folder, write_below
@@ -71,6 +71,7 @@ class BitstreamOptions:
             raise UsageError(f"stage {self.until!r}; supported are {', '.join(STAGES)}")
         if self.until == "cosim" and not self.cosim:
             raise UsageError("--until cosim and --no-cosim exclude each other")
+        set_plain(self, "timeout_minutes", "jobs")
         if not is_number(self.timeout_minutes) or self.timeout_minutes <= 0 or self.jobs < 1:
             raise UsageError(
                 f"a time-out of {self.timeout_minutes} minutes and {self.jobs} jobs; both must be positive, and finite"

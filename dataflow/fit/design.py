@@ -44,7 +44,7 @@ class Design:
     asked: Asked | None = None
 
     def __post_init__(self) -> None:
-        check_clock(self.clock_mhz)
+        object.__setattr__(self, "clock_mhz", check_clock(self.clock_mhz))
         for name in ("memories", "fifos"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 

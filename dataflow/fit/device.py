@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resource_model import ratio
-from muxflow.dataflow.limits import check_option, is_number, number_text
+from muxflow.dataflow.limits import check_option, is_number, number_text, plain, set_plain
 from muxflow.dataflow.quantities import count
 from muxflow.dataflow.text import shown
 
@@ -22,10 +22,10 @@ MOST_AMOUNT = 1 << 40
 """Of one resource of a device: more than any has, and few enough to count with."""
 
 
-def check_clock(mhz: float) -> None:
-    """Raise UsageError for a clock that is not a frequency in MHz, above SLOWEST_CLOCK and up to FASTEST_CLOCK."""
+def check_clock(mhz: float) -> float:
+    """Give a clock in MHz as Python's own number; raises UsageError for one that is not from SLOWEST_CLOCK to FASTEST_CLOCK."""
     remedy = f"it must be positive, and at most {FASTEST_CLOCK:g}"
-    check_option(mhz, SLOWEST_CLOCK, FASTEST_CLOCK, "a clock of {} MHz", remedy)
+    return check_option(mhz, SLOWEST_CLOCK, FASTEST_CLOCK, "a clock of {} MHz", remedy)
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,14 @@ class Device:
             raise MuxflowError(
                 f"device: part {self.part!r}; a part is letters, digits and dashes, as in xc7z020clg400-1"
             )
+        set_plain(self, *AMOUNTS)
         for name in AMOUNTS:
             _check_amount(f"device {self.part}: {name}", getattr(self, name))
         if not isinstance(self.reserve, Resources):
             raise MuxflowError(
                 f"device {self.part}: reserve is {self.reserve!r}; expected Resources(lut, ff, bram18, dsp, uram)"
             )
+        object.__setattr__(self, "reserve", Resources(**{name: plain(getattr(self.reserve, name)) for name in AMOUNTS}))
         for name in AMOUNTS:
             _check_amount(f"device {self.part}: reserve.{name}", getattr(self.reserve, name))
 
@@ -178,6 +180,7 @@ class Utilisation:
     sure: float = 0.80
 
     def __post_init__(self) -> None:
+        set_plain(self, *AMOUNTS, "sure")
         for name in AMOUNTS:
             share = getattr(self, name)
             if not is_number(share) or not 0 < share <= 1:

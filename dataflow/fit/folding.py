@@ -61,8 +61,7 @@ def fit(
     The budget is `Device.allowance`. Raises BudgetError with the nearest point and what binds when the goal cannot be met,
     UsageError for a clock or a slowdown outside its range.
     """
-    check_clock(clock_mhz)
-    check_slowdown(slowdown)
+    clock_mhz, slowdown = check_clock(clock_mhz), check_slowdown(slowdown)
     goal = goal or Goal()
     utilisation = utilisation or Utilisation()
     budget = device.allowance(utilisation)

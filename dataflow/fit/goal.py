@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sys import float_info
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.limits import check_option, set_plain
 
 FEWEST_FPS, LONGEST_LATENCY = 1e-6, 1e6
 """Frames a second and seconds beyond which a goal is a mistake of units (decision), and its cycles no integer of 64 bits."""
@@ -26,6 +26,7 @@ class Goal:
     latency: float | None = None
 
     def __post_init__(self) -> None:
+        set_plain(self, "fps", "latency")
         if self.fps is not None and self.latency is not None:
             raise UsageError("both a frame rate and a latency are asked for; give one of them")
         if self.fps is not None:
@@ -60,9 +61,10 @@ class Asked:
     slowdown: float = 0.0
 
     def __post_init__(self) -> None:
+        set_plain(self, "slowdown")
         check_slowdown(self.slowdown)
 
 
-def check_slowdown(percent: float) -> None:
-    """Raise UsageError for a slowdown outside 0 to 100 per cent."""
-    check_option(percent, 0, 100, "a slowdown of {} %", "give one from 0 to 100")
+def check_slowdown(percent: float) -> float:
+    """Give a slowdown as Python's own number; raises UsageError for one outside 0 to 100 per cent."""
+    return check_option(percent, 0, 100, "a slowdown of {} %", "give one from 0 to 100")

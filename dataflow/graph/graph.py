@@ -14,7 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.graph.node import Node, check_name
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.limits import check_nodes
+from muxflow.dataflow.limits import check_nodes, listed
 from muxflow.dataflow.op import IntArray, Ports, Role
 from muxflow.dataflow.text import shown
 
@@ -148,7 +148,9 @@ class Graph:
         return Graph, tuple(dict(value) if isinstance(value, MappingProxyType) else value for value in values)
 
     def ports(self, node: Node) -> Ports:
-        """Look up the streams of a node."""
+        """Look up the streams of a node; raises MuxflowError for what is none, as its name."""
+        if not isinstance(node, Node):
+            raise MuxflowError(f"{self.name}: {shown(node)} is no node; give one of `graph.nodes`")
         return node.ports(self.streams)
 
     def producers(self) -> dict[str, Node]:
@@ -213,9 +215,10 @@ class Graph:
     ) -> dict[str, IntArray]:
         """Compute every stream's codes by name (or those in `keep`), `BATCH` frames at a time, or all where it `carries`.
 
+        Raises UsageError where `keep` is one name, MuxflowError for names that no stream has, and codes as `check_codes`.
         Weight matrices come without a batch axis. `progress` is told the number of frames finished so far.
         """
-        wanted = tuple(self.streams) if keep is None else tuple(keep)
+        wanted = tuple(self.streams) if keep is None else listed(keep, f"{self.name}: keep")
         self._check_names(wanted)
         wanted = tuple(dict.fromkeys(wanted))
         codes = self.check_codes(batch)

@@ -16,6 +16,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.ranking import ordering
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import LEAST, width
+from muxflow.dataflow.limits import listed
 from muxflow.dataflow.op import IntArray, Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.fork import Fork
@@ -224,6 +225,7 @@ def load_weights(graph: Graph, names: Sequence[str] = ()) -> Graph:
     `names`: of the weights' nodes, or of those that read them; all weights without any. Those that are loaded stay so.
     Raises GraphError for a name that is none of these, or where there are no weights.
     """
+    names = listed(names, f"{graph.name}: names")
     readers = graph.consumers()
     called = {node.name: {node.name, *(reader.name for reader in readers[node.outputs[0]])} for node in graph.nodes}
     stored = {node.name: node.op for node in graph.nodes if isinstance(node.op, RomWeights)}

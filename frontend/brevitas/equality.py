@@ -39,7 +39,7 @@ def quantizer_calls(proto: onnx.ModelProto) -> Calls:
     calls: dict[str, list[onnx.NodeProto]] = {}
     for node in proto.graph.node:
         if node.op_type in (*QUANTIZERS, CELL):
-            calls.setdefault(node.doc_string.removesuffix(".export_handler"), []).append(node)
+            calls.setdefault(node.doc_string, []).append(node)
     return calls
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
+from brevitas.nn import QuantMultiheadAttention, QuantScaledDotProductAttention, ScaledDotProductAttention
 from brevitas.nn.mixin.base import QuantLayerMixin, QuantRecurrentLayerMixin
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
@@ -27,16 +28,17 @@ from torch import nn
 
 import muxflow.frontend.qonnx.quant_lstm
 import muxflow.frontend.qonnx.recurrent  # noqa: F401  registers LstmCell
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_file, write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import in_one_line, shown
 from muxflow.frontend.brevitas.equality import check_equal, quantizer_calls
 from muxflow.frontend.brevitas.manager import inputs_read, write
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
 from muxflow.frontend.brevitas.repeated import join_again, set_apart
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
+from muxflow.frontend.importer.layout import SHUFFLED
 from muxflow.frontend.qonnx.execution import wrapped
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
 from muxflow.frontend.qonnx.reader import name_roundings
@@ -47,6 +49,8 @@ from muxflow.frontend.training.lstm import QuantLstm
 OWN = (CellularAutomatonConv2d, MuxJoin, QuantLstm)
 """Modules that are exported as operators of Muxflow's own domain."""
 METADATA_PREFIX = "muxflow."
+ATTENTION = (nn.MultiheadAttention, QuantMultiheadAttention, ScaledDotProductAttention, QuantScaledDotProductAttention)
+"""Layers of products of activations with each other, which stand in no operator that Muxflow imports."""
 
 
 SUFFIX = ".onnx"
@@ -79,7 +83,21 @@ def _checked(model: nn.Module, shapes: Shapes) -> tuple[Shape, ...]:
             f"export: {type(model).__name__} holds no Brevitas layer; "
             "build it from brevitas.nn and muxflow.frontend.training.layers"
         )
+    _check_layers(model)
     return tuple(tuple(map(int, shape)) for shape in given)  # type: ignore[arg-type]
+
+
+def _check_layers(model: nn.Module) -> None:
+    """Raise UnsupportedError naming a layer that has no form in a file, or whose file cannot be imported."""
+    for name, module in model.named_modules():
+        what = f"export: {in_one_line(name) or 'the model'} ({type(module).__name__})"
+        if isinstance(module, ATTENTION):
+            raise UnsupportedError(
+                f"{what}: attention is not supported; use convolutions or dense layers, or an LSTM "
+                "(muxflow.frontend.training.lstm.QuantLstm), see docs/reference/models.md"
+            )
+        if isinstance(module, nn.ChannelShuffle):
+            raise UnsupportedError(f"{what}: {SHUFFLED}")
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:

@@ -12,6 +12,8 @@ INNER = re.compile(r"\.?(act_quant|input_quant|output_quant|weight_quant|bias_qu
 """Where a Brevitas layer keeps its quantizers; that of an activation layer is what the layer does."""
 LEADING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LstmCell", "Quant", "BipolarQuant")
 """Operators after which a module of several nodes is named, before any others."""
+HANDLER = re.compile(r"export_handler(_\d+)?$")
+"""Where Brevitas keeps what writes a quantizer or an LSTM layer: no module of the model; numbered from its second call on."""
 
 
 def note_modules(proto: onnx.ModelProto, modules: Iterable[str]) -> None:
@@ -26,13 +28,18 @@ def note_modules(proto: onnx.ModelProto, modules: Iterable[str]) -> None:
 
 
 def module_path(scopes: Iterable[str], known: set[str]) -> str:
-    """Follow scopes down the tree of modules: a child of a container is written "stages.0" within "stages"."""
+    """Follow scopes down the tree of modules: a child of a container is written "stages.0" within "stages".
+
+    Brevitas' export handlers are left out, so that every call of a quantizer has the quantizer's own path.
+    """
     path, last = "", ""
     for scope in scopes:
         child = scope.removeprefix(f"{last}.") if last else scope
         called = re.sub(r"_\d+$", "", child)  # the second and further calls of a module
-        found = next((name for name in (child, called) if f"{path}.{name}".lstrip(".") in known), child)
-        path, last = f"{path}.{found}".lstrip("."), scope
+        paths = [f"{path}.{name}".lstrip(".") for name in (child, called)]
+        found = next((name for name in paths if name in known), None)
+        if found or not HANDLER.match(child):
+            path, last = found or paths[0], scope
     return path
 
 

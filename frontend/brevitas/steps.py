@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 import torch
 from brevitas.nn.quant_rnn import _QuantLSTMLayer
+from brevitas.proxy.parameter_quant import BiasQuantProxyFromInjector
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from onnx import helper
 from qonnx.custom_op.registry import getCustomOp
@@ -127,6 +128,11 @@ def check_codes(node: onnx.NodeProto, proxy: Any, given: Floats, found: Floats, 
         advice = "the sign of a value times a scale; use such a quantizer, as those of brevitas.quant.binary are"
     elif node.op_type == "Quant" and _range(node, tensors) == (-1, 0):
         advice = "-1 and +1 for one signed bit, Brevitas -1 and 0; use two bits, or an unsigned or a binary quantizer"
+    elif isinstance(proxy, BiasQuantProxyFromInjector) and proxy.requires_input_scale:
+        advice = (
+            "one scale, and of a layer that is called twice Brevitas writes the last call's; call it on the outputs "
+        )
+        advice += "of one quantizer, or give its bias a scale of its own (Int8BiasPerTensorFloatInternalScaling)"
     else:
         advice = "scale, zero point, bits, sign, narrow range and rounding; use a quantizer of these settings only, as of no "
         advice += "thresholds of its own (ternary: threshold=0.5)"

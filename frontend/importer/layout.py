@@ -20,6 +20,11 @@ from muxflow.frontend.importer.values import Tensor
 MOST_SPATIAL = 3
 SUPPORTED_MAPS = "(C, L), (C, H, W) and (C, D, H, W)"
 """How messages name the maps that streams can carry."""
+SHUFFLED = (
+    "channels of maps in another order, as after a channel shuffle, are read by no layer; put a convolution of size 1 without "
+    "groups in its place, which mixes the channels of all groups, or leave it out"
+)
+"""What is wrong with a permutation of channels, and what to do."""
 
 
 def stream_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -59,9 +64,20 @@ def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, channel_first(stream))
 
 
+def _is_shuffled(tensor: Tensor, stream: Stream) -> bool:
+    """Tell whether the tensor is the stream's map with its channels in another order."""
+    maps = channel_first(stream)
+    if tensor.index.shape != maps.shape or tensor.index.ndim < 2:
+        return False
+    order = tensor.index.reshape(len(maps), -1)[:, 0]
+    return bool((order < len(maps)).all()) and np.array_equal(tensor.index, maps[order])
+
+
 def check_feature_map(label: str, tensor: Tensor, stream: Stream, supported: str) -> None:
     """Raise UnsupportedError naming the node where its input is no feature map; `supported`: what may be there."""
     if not is_feature_map(tensor, stream):
+        if _is_shuffled(tensor, stream):
+            raise UnsupportedError(f"{label}: {SHUFFLED}")
         raise UnsupportedError(
             f"{label}: its input is not a map in the order its stream has (shape {tensor.index.shape}); "
             f"supported are {supported}, not re-ordered before"

@@ -64,6 +64,11 @@ class Quantizer:
     width_shape: tuple[int, ...] = ()
 
     @property
+    def remedy(self) -> str:
+        """What to do where its codes have too many steps between them; "" for what helps any quantizer."""
+        return ""
+
+    @property
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the parameters that its numbers are computed with, by what they are."""
         return {"scale": self.scale.shape, "zero point": self.zero_point.shape}
@@ -302,7 +307,7 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     count, pairs = (0, ()) if exact else _near_ties(op, codes, unit, stream.lo, stream.hi)
     importer.near_ties += count
     floors = quantizer.rounding == "FLOOR" and quantizer.cut is None
-    name = _emitted(importer, node, op, tensor.stream, pairs, floors)
+    name = _emitted(importer, node, op, tensor.stream, pairs, floors, quantizer.remedy)
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]
     model_order = channel_first(output) if tensor.index.ndim > 1 else np.arange(output.size)
@@ -311,9 +316,12 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     return Tensor(name, tensor.index, scale.astype(np.float64))
 
 
-def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ties: Ties, floors: bool) -> str:
+def _emitted(
+    importer: Importer, node: ModelNode, op: Threshold, stream: str, ties: Ties, floors: bool, remedy: str
+) -> str:
     """Emit thresholds; where a quantizer `floors` a shift with the same codes, and where they are too many a product.
 
+    `remedy`: see `Quantizer`.
     Returns the stream.
     """
     shift = bit_shift(op, importer.streams[stream]) if floors and not ties else None
@@ -321,7 +329,7 @@ def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ti
         return importer.emit(node.name, shift, stream)
     importer.threshold_count += int(distinct(op.thresholds).sum())
     if op.thresholds.shape[1] > MOST_STEPS:
-        name, ties = shifted(importer, node, op, stream, ties)
+        name, ties = shifted(importer, node, op, stream, ties, remedy)
     else:
         name = importer.emit(node.name, op, stream)
     kept = sum(map(len, importer.ties.values())) + len(ties)

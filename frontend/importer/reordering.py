@@ -32,7 +32,9 @@ def moved(node: ModelNode, index: IntArray, constant: Numbers) -> IntArray:
             "batch axis first and alone"
         ) from error
     if found.ndim < 2 or len(found) != 2 or (found[0] + index.size != found[1]).any():
-        raise UnsupportedError(f"{node.label}: moves the batch axis; keep it first and alone")
+        raise UnsupportedError(
+            f"{node.label}: moves the batch axis; keep it first and alone. Attention, which does so, is not supported"
+        )
     result: IntArray = found[0]
     return result
 

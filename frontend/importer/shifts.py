@@ -51,9 +51,12 @@ def bit_shift(op: Threshold, x: Stream) -> ShiftClip | None:
     return ShiftClip(compact(bias) + (op.base << shift), shift, op.base, op.base + steps)
 
 
-def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ties: Ties) -> tuple[str, Ties]:
+def shifted(
+    importer: Importer, node: ModelNode, op: Threshold, stream: str, ties: Ties, remedy: str = ""
+) -> tuple[str, Ties]:
     """Emit Scale and ShiftClip that give every code of the thresholds; returns the stream, and the ties of the ShiftClip.
 
+    `remedy`: what to do where there are none, "" for what helps any quantizer.
     `ties`: of the thresholds. One where the sums are clipped first is dropped: other sums come to the same code there.
     Raises UnsupportedError naming the node where there are none.
     """
@@ -62,7 +65,8 @@ def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str, tie
     if found is None:
         raise UnsupportedError(
             f"{node.label}: {op.thresholds.shape[1]:,} steps between codes; up to {MOST_STEPS:,} (MOST_STEPS) are stored as "
-            f"thresholds, and no product and shift gives these codes exactly. Use at most 12 bits, or {_remedy(x)}"
+            f"thresholds, and no product and shift gives these codes exactly. "
+            + (remedy[:1].upper() + remedy[1:] or f"Use at most 12 bits, or {_remedy(x)}")
         )
     if (found.lowest, found.highest) != (x.lo, x.hi):
         stream = importer.emit(

@@ -15,7 +15,7 @@ from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, Quantizer, activation
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.keras.steps import LARGEST
+from muxflow.frontend.keras.steps import LARGEST, UNEVEN
 from muxflow.frontend.keras.writer import TENSORFLOW
 from muxflow.frontend.model import DESCRIBE, MUXFLOW, Constant, ModelNode
 
@@ -49,6 +49,11 @@ class StepQuantizer(Quantizer):
     def interval(self) -> tuple[int, int]:
         """Return the smallest and the largest code."""
         return int(self.codes.min()), int(self.codes.max())
+
+    @property
+    def remedy(self) -> str:
+        """What to do where codes are far apart on their grid, as those of a power-of-two quantizer."""
+        return UNEVEN if (np.diff(self.codes, axis=1) > 1).any() else ""
 
     @property
     def bits_needed(self) -> int:
@@ -86,7 +91,10 @@ def import_steps(importer: Importer, node: ModelNode) -> Value:
         quantizer = one_grid
     if quantizer.bits_needed > ACTIVATION_BITS:
         lo, hi = quantizer.interval()
-        raise UnsupportedError(f"a quantizer with codes from {lo} to {hi}; supported are {ACTIVATION_BITS} bits")
+        remedy = f": {quantizer.remedy}" if quantizer.remedy else ""
+        raise UnsupportedError(
+            f"a quantizer with codes from {lo} to {hi}; supported are {ACTIVATION_BITS} bits{remedy}"
+        )
     if isinstance(value, Image) and at_input:
         opened = _open_input(importer, node, value, quantizer)
         if len(quantizer.codes) == 1:

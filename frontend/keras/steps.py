@@ -20,6 +20,11 @@ LARGEST = float(np.finfo(np.float32).max)
 """Stands for infinity, which an ONNX model from a training should not hold."""
 FLOAT_NOISE = 2.0**-20
 """How far, relatively, values may lie from a grid and still stand on it: a few float32 roundings."""
+UNEVEN = (
+    "its values lie on the grid of the smallest one, so use fewer bits, or of a power-of-two quantizer a max_value of 2 or more, "
+    "as quantized_relu_po2(4, max_value=4): 1 or less makes its grid finer"
+)
+"""What to do about a quantizer whose values lie far apart on their grid."""
 REACH = 20
 """Exponent of two up to which quantizers are evaluated, where nothing speaks against it."""
 FINEST, POINTS = -16, 4096
@@ -50,6 +55,11 @@ class Steps:
         if max(abs(fraction / unit) for fraction in fractions) >= LEVELS:
             smallest = Fraction(float(np.abs(self.values[self.values != 0]).min()))
             unit = next((smallest / n for n in range(1, 17) if self._on(smallest / n)), Fraction(0))
+        if not unit and (np.frexp(np.abs(self.values[self.values != 0]))[0] == 0.5).all():
+            raise UnsupportedError(
+                f"its values are powers of two from {smallest!s} to {max(map(abs, fractions))!s}; up to {LEVELS - 1:,} times the "
+                f"smallest are supported: {UNEVEN}"
+            )
         if not unit:
             raise UnsupportedError(
                 f"its values {', '.join(f'{value:g}' for value in self.values[:6])} ... are no multiples of one step; "

@@ -25,6 +25,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.folders import held_folder
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
+from muxflow.dataflow.limits import listed
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.dataflow.packages import install_extra
@@ -202,7 +203,7 @@ def run_csim(
     count = len(codes[design.graph.inputs[0]])
     executable, compile_seconds = compile_csim(project, variant, compiler=compiler)
     outputs = design.graph.outputs
-    streams = tuple(name for name in record or () if name not in outputs)
+    streams = tuple(name for name in listed(record or (), "csim: record") if name not in outputs)
     jobs = 1 if design.graph.carries else max(1, min(jobs, count))
     bounds = np.linspace(0, count, jobs + 1).astype(int)
     started = time.perf_counter()

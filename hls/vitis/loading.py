@@ -205,7 +205,7 @@ def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
         if _meaning(graph, held) != _meaning(other, met):
             raise MuxflowError(
                 f"{met} of {other.name}: its codes stand for other numbers than those of {held} of the design, by another "
-                f"scale or bias, or in another order; the driver keeps those of the design. {SAME}"
+                f"scale or bias, or in another order; the driver keeps those of the design; {SAME}"
             )
     return contents
 

@@ -16,6 +16,7 @@ from muxflow.dataflow.files import read_toml
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.limits import plain
 from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell, sum_interval
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.threshold import Threshold
@@ -41,6 +42,11 @@ class Energies:
     add: Mapping[int, float]
     multiply: Mapping[int, float]
     memory: Mapping[int, float]
+
+    def __post_init__(self) -> None:
+        for name in ("add", "multiply", "memory"):
+            entries = getattr(self, name).items()
+            object.__setattr__(self, name, {plain(size): plain(one) for size, one in entries})
 
     def addition(self, bits: int) -> float:
         """Give an addition of so many bits."""

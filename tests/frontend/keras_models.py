@@ -398,6 +398,9 @@ def lone():
         layers.Dropout(0.5, name="trains")(x, training=True),
         QActivation(SIGNED, name="half", dtype="float16")(x),
         layers.BatchNormalization(axis=1, name="rows")(x),
+        QActivation("quantized_po2(5)", name="powers")(x),
+        QActivation("quantized_relu_po2(4,max_value=0.5)", name="fine_powers")(x),
+        QActivation("quantized_relu_po2(4,max_value=4)", name="few_powers")(x),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
 

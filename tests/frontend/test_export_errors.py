@@ -7,6 +7,7 @@ import torch
 from brevitas.quant.mx_quant_ocp import MXInt8Weight
 from torch import nn
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training.quantizers import PixelInput
@@ -87,3 +88,32 @@ def test_modules_keep_their_modes(tmp_path):
     before = [module.training for module in model.modules()]
     export(model, tmp_path / "net.onnx", SHAPE)
     assert [module.training for module in model.modules()] == before
+
+
+def test_layers_that_no_file_can_say_are_refused_by_name(tmp_path):
+    for layer in (qnn.QuantMultiheadAttention(8, 2), nn.MultiheadAttention(8, 2)):
+        kind = type(layer).__name__
+        with pytest.raises(UnsupportedError, match=rf"^export: 1\.0 \({kind}\): attention is not supported; use conv"):
+            export(built(layer), tmp_path / "net.onnx", SHAPE)
+    with pytest.raises(UnsupportedError, match=r"^export: 1\.0 \(ChannelShuffle\): channels .*a convolution of size 1"):
+        export(built(nn.ChannelShuffle(3)), tmp_path / "net.onnx", SHAPE)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Shuffle(nn.Module):
+    def forward(self, x):
+        return x.view(1, 2, 2, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_shuffle_of_channels_is_named(groups, tmp_path):
+    torch.manual_seed(0)
+    last = qnn.QuantConv2d(4, 4, 3, groups=groups, bias=False, weight_bit_width=4)
+    model = nn.Sequential(built(), qnn.QuantReLU(bit_width=4), Shuffle(), last)
+    for _ in range(3):
+        model(torch.rand(1, 3, 8, 8))
+    path = export(model, tmp_path / "net.onnx", (1, 3, 8, 8))
+    with pytest.raises(
+        UnsupportedError, match=r"Conv_3 \(Conv\): channels of maps in another order, as after a channel sh"
+    ):
+        muxflow.load(path)

@@ -379,6 +379,15 @@ def test_what_is_not_supported_is_named(described):
     assert "two results for one input" in lone["random"]
     assert "hard_tanh: it has more than 65536 values" in lone["smooth"]
     assert "no multiples of one step" in lone["ulaw"]
+    assert (
+        "powers (QActivation): a quantizer with codes from -32768 to 32768; supported are 16 bits: its"
+        in lone["powers"]
+    )
+    assert "32,767 steps between codes; up to 4,095" in lone["fine_powers"]
+    for name in ("powers", "fine_powers"):
+        assert "ts values lie on the grid of the smallest one, so use fewer bits, or " in lone[name]
+        assert "as quantized_relu_po2(4, max_value=4): 1 or less makes its grid finer" in lone[name]
+    assert "few_powers" not in lone
     assert "activation quantized_hswish: it falls from" in lone["turning"]
     assert "supported are quantizers that only rise" in lone["turning"]
     assert "kernel quantizer bernoulli(alpha=1) rounds at random" in lone["random_weights"]

@@ -58,6 +58,11 @@ def test_what_is_no_quantizer():
         find_steps(lambda x: (np.abs(x) < 1).astype(np.float32), 4)
     with pytest.raises(UnsupportedError, match="no multiples of one step"):
         Steps(np.float32([0, 1]), np.float32([0, 1, np.pi])).grid()
+    powers = 2.0 ** np.arange(-16, 1)
+    with pytest.raises(
+        UnsupportedError, match=r"powers of two from 1/65536 to 1; up to 65,535 times .*a max_value of 2"
+    ):
+        Steps(powers.astype(np.float32), np.float32([0, *powers])).grid()
 
 
 @pytest.mark.parametrize("lo", [-8, 0])

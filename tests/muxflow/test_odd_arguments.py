@@ -1,19 +1,28 @@
 """Arguments of the Python interface that are none: refused by name, as a MuxflowError."""
 
+import io
+import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import muxflow
+from muxflow.board.bitstream.stages import BitstreamOptions
 from muxflow.board.driver import AcceleratorError
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.fit.device import Device, Resources
 from muxflow.dataflow.graph import file
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import load_weights
 from muxflow.dataflow.text import shown
 from muxflow.frontend.model import ImportOptions
 from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.reports.gather.energy import Energies
+from muxflow.sweep_results import Point
 
 
 class NoText:
@@ -185,3 +194,73 @@ def test_a_graph_that_could_not_be_read_again(residual: Graph, tmp_path: Path, m
     with pytest.raises(MuxflowError, match=r"net\.npz: a header\.json of .* bytes; at most 100 \(MOST_HEADER\)"):
         muxflow.save(residual, tmp_path / "net.npz")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.uint8, np.int64, Fraction])
+def test_numbers_of_any_kind_are_python_numbers(residual: Graph, kind: Any) -> None:
+    """NumPy's have so few bits that a rate of 10 million, or cycles of 100 MHz, were infinite."""
+    plain = muxflow.fit(residual, clock_mhz=100, fps=250, sure=0.5, slowdown=5)
+    design = muxflow.fit(residual, clock_mhz=kind(100), fps=kind(250), sure=0.5, slowdown=kind(5))
+    assert (design.interval, design.latency) == (plain.interval, plain.latency)
+    for name in ("clock_mhz", "frames_per_second", "latency_seconds"):
+        assert type(getattr(design, name)) in (int, float)
+        assert getattr(design, name) == getattr(plain, name)
+    assert design.asked is not None
+    assert {type(value) for value in (design.asked.goal.fps, design.asked.slowdown)} <= {int, float}
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_a_latency_and_shares_of_few_bits(residual: Graph, kind: Any) -> None:
+    latency, share = kind(1e-3), kind(0.5)
+    plain = muxflow.fit(
+        residual, latency=float(latency), utilisation=muxflow.Utilisation(lut=float(share), sure=float(share))
+    )
+    design = muxflow.fit(residual, latency=latency, utilisation=muxflow.Utilisation(lut=share, sure=share))
+    assert design.utilisation == plain.utilisation
+    assert {type(value) for value in vars(design.utilisation).values()} == {float}
+    assert design.resources == plain.resources
+
+
+def test_numbers_that_are_kept_are_python_numbers() -> None:
+    point = Point("net.onnx", "pynq-z2", np.float32(0.5), np.float16(0.75), np.int8(100))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(vars(point)))["lut"] == 0.5
+    device = Device("xc7z020", *np.array([53200, 106400, 280, 220]), reserve=Resources(lut=np.int32(64)))  # type: ignore[arg-type]
+    assert {type(value) for value in (device.lut, device.dsp, device.reserve.lut)} == {int}
+    with pytest.raises(MuxflowError, match=r"lut is 53200\.5; expected a whole number"):
+        Device("xc7z020", np.float32(53200.5), 1, 1, 1)  # type: ignore[arg-type]
+    options = ImportOptions(np.float16(0.5), np.uint8(4), input_mean=(np.float32(0.5),))  # type: ignore[arg-type]
+    assert [type(value) for value in (options.input_scale, options.input_bits, *options.input_mean)] == [
+        float,
+        int,
+        float,
+    ]
+    table = {np.int64(8): np.float16(0.5)}
+    energies = Energies("mine", table, table, table)  # type: ignore[arg-type]
+    assert energies.product(1000, 1000) == 0.5 * 1000**2 / 64
+    bitstream = BitstreamOptions(timeout_minutes=np.float16(60), jobs=np.int8(100))  # type: ignore[arg-type]
+    assert [type(value) for value in (bitstream.timeout_minutes, bitstream.jobs)] == [float, int]
+
+
+@pytest.mark.parametrize(
+    "given", [None, b"net.onnx", 3, io.BytesIO(), onnx.ModelProto()], ids=lambda one: type(one).__name__
+)
+def test_what_is_no_path(residual: Graph, given: Any) -> None:
+    message = rf"^an object of type {type(given).__name__} in place of a path; give a str or a pathlib\.Path"
+    message += r": save it, onnx\.save\(model, 'model\.onnx'\)" if isinstance(given, onnx.ModelProto) else "$"
+    design = muxflow.fit(residual, fps=250)
+    calls = (muxflow.load, muxflow.check, muxflow.open_project)
+    for call in (*calls, lambda path: muxflow.save(residual, path), lambda path: muxflow.write(design, path)):
+        with pytest.raises(UsageError, match=message):
+            call(given)
+
+
+def test_one_name_in_place_of_a_list(residual: Graph) -> None:
+    images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
+    with pytest.raises(UsageError, match=r"^residual: keep='stem'; give a list of names$"):
+        residual.run(images, keep="stem")
+    with pytest.raises(UsageError, match=r"^residual: names='stem'; give a list of names$"):
+        load_weights(residual, "stem")
+    with pytest.raises(UsageError, match=r"^residual: keep=3; give a list of names$"):
+        residual.run(images, keep=3)  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"^residual: 'stem' is no node; give one of `graph\.nodes`$"):
+        residual.ports("stem")  # type: ignore[arg-type]
