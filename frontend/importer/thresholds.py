@@ -32,7 +32,7 @@ SmallArray = npt.NDArray[np.int32]
 
 def distinct(thresholds: IntArray) -> npt.NDArray[np.bool_]:
     """Mark the first of equal thresholds in each row: where they are equal, the code takes several steps at once, as a sign."""
-    return np.diff(thresholds, axis=-1, prepend=thresholds[..., :1] - 1) != 0
+    return np.asarray(np.diff(thresholds, axis=-1, prepend=thresholds[..., :1] - 1) != 0)
 
 
 def find_thresholds(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:

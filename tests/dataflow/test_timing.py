@@ -261,7 +261,7 @@ def test_a_simulator_that_cannot_be_loaded_is_told(tmp_path, residual, device, m
     timing._library.cache_clear()
     advice = "is mounted noexec.; name another folder .* in TMPDIR" if flags else "; see whether that compiler works"
     try:
-        with pytest.raises(ToolError, match=rf"timing simulator, compiled by {compiler}, cannot be loaded .*{advice}$"):
+        with pytest.raises(ToolError, match=rf"timing simulator, compiled by .*, cannot be loaded .*{advice}$"):
             fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
     finally:
         timing._library.cache_clear()
