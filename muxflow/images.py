@@ -90,6 +90,11 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
     arrays = _read(path)
     labels = arrays.pop(LABELS, None)
     if len(graph.inputs) == 1 and (len(arrays) == 1 or IMAGES in arrays):
+        (name,) = graph.inputs
+        if name != IMAGES and {name, IMAGES} <= arrays.keys():
+            raise MuxflowError(
+                f"{path}: holds {IMAGES} and {in_one_line(name)}, both for the one input; keep one of them"
+            )
         given = {graph.inputs[0]: arrays[IMAGES] if IMAGES in arrays else next(iter(arrays.values()))}
     else:
         missing = [name for name in graph.inputs if name not in arrays]

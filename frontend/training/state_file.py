@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +40,10 @@ def read_state(path: Path) -> dict[str, Any]:
         damaged = archive.testzip()  # PyTorch reads over a wrong checksum
     if damaged is not None:
         raise ValueError(f"the checksum of {shown(damaged)} does not fit")
-    state = torch.load(path, weights_only=True)
+    try:
+        state = torch.load(path, weights_only=True)
+    except pickle.UnpicklingError:  # PyTorch advises to run what the file holds
+        raise ValueError("it holds more than plain values and tensors, or is damaged") from None
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}, expected a dictionary")
     return state

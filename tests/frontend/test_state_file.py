@@ -57,6 +57,12 @@ def test_tensors_that_a_network_does_not_have(trained: Path, change: Callable[[T
         load_trained(trained)
 
 
+def test_a_file_that_holds_code_is_refused_without_advice_to_run_it(tmp_path: Path) -> None:
+    torch.save({"recipe": Path}, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="^it holds more than plain values and tensors, or is damaged$"):
+        read_state(tmp_path / "state.pt")
+
+
 def test_tensors_that_are_not_there_or_too_many(trained: Path) -> None:
     state = read_state(trained.with_suffix(".pt"))
     write_state(trained.with_suffix(".pt"), {name: value for name, value in state.items() if name != TENSOR})

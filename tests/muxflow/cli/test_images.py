@@ -259,6 +259,10 @@ def test_files_that_do_not_fit_are_named_and_channels_first_is_hinted(tmp_path: 
             {"images": codes, "labels": np.full(COUNT, 1 << 63, np.uint64)},
             "labels hold 9223372036854775808, which is no class",
         ),
+        (
+            {"images": codes, graph.inputs[0]: codes},
+            f"holds images and {graph.inputs[0]}, both for the one input; keep one",
+        ),
         ({"a": codes, "b": codes}, "holds a, b; expected images, and labels for the accuracy"),
         ({"a\nerror: none": codes, "b\x1b[31m": codes}, r"holds a\?error: none, b\?\[31m; expected"),
         ({"a\nb": np.array(["c"])}, r"a\?b is 1-dimensional"),
