@@ -59,7 +59,7 @@ def test_tensors_that_a_network_does_not_have(trained: Path, change: Callable[[T
 
 def test_a_file_that_holds_code_is_refused_without_advice_to_run_it(tmp_path: Path) -> None:
     torch.save({"recipe": Path}, tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="^it holds more than plain values and tensors, or is damaged$"):
+    with pytest.raises(ValueError, match=r"^it holds more than plain values and tensors, or is damaged$"):
         read_state(tmp_path / "state.pt")
 
 
