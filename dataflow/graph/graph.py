@@ -215,8 +215,8 @@ class Graph:
     ) -> dict[str, IntArray]:
         """Compute every stream's codes by name (or those in `keep`), `BATCH` frames at a time, or all where it `carries`.
 
-        Raises UsageError where `keep` is one name, MuxflowError for names that no stream has, and codes as `check_codes`.
         Weight matrices come without a batch axis. `progress` is told the number of frames finished so far.
+        Raises UsageError where `keep` is one name, MuxflowError for names that no stream has, and codes as `check_codes`.
         """
         wanted = tuple(self.streams) if keep is None else listed(keep, f"{self.name}: keep")
         self._check_names(wanted)

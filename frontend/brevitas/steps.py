@@ -130,9 +130,9 @@ def check_codes(node: onnx.NodeProto, proxy: Any, given: Floats, found: Floats, 
         advice = "-1 and +1 for one signed bit, Brevitas -1 and 0; use two bits, or an unsigned or a binary quantizer"
     elif isinstance(proxy, BiasQuantProxyFromInjector) and proxy.requires_input_scale:
         advice = (
-            "one scale, and of a layer that is called twice Brevitas writes the last call's; call it on the outputs "
+            "one scale, and of a layer that is called twice Brevitas writes the last call's; call it on the outputs of "
         )
-        advice += "of one quantizer, or give its bias a scale of its own (Int8BiasPerTensorFloatInternalScaling)"
+        advice += "one quantizer, or give its bias a scale of its own (Int8BiasPerTensorFloatInternalScaling)"
     else:
         advice = "scale, zero point, bits, sign, narrow range and rounding; use a quantizer of these settings only, as of no "
         advice += "thresholds of its own (ternary: threshold=0.5)"
