@@ -37,7 +37,7 @@ def is_number(value: Any) -> bool:
     """Tell whether a value is a finite number, integer or not, that floats hold; a truth value is none."""
     try:
         return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
-    except OverflowError:
+    except (OverflowError, TypeError):  # a time of NumPy's calls itself a number
         return False
 
 

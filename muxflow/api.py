@@ -67,6 +67,8 @@ def _options(given: InputDescription, loaded: Sequence[str] | None = None, state
 
 def _numbers(name: str, value: Any) -> tuple[float, ...]:
     """Give one number, or one a channel, as a tuple; raises UsageError for what is neither."""
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value.item()
     if isinstance(value, Real):
         return (value,)  # type: ignore[return-value]
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):

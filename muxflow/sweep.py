@@ -290,7 +290,8 @@ def _begin_worker() -> None:
     The parent has held signals back up to here.
     """
     for number in HELD:
-        signal.signal(number, _leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a hang-up under nohup
+            signal.signal(number, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with _quietly():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)

@@ -50,8 +50,8 @@ class TorchExecution:
         heads: list[torch.Tensor] = []  # what makes the input codes
 
         def catch(_module: nn.Module, given: Any, output: Any) -> None:
-            value = output.value if hasattr(output, "value") else output
-            of_input = any(given[0].data_ptr() == values.data_ptr() for values in inputs)
+            value, read = (one.value if hasattr(one, "value") else one for one in (output, given[0]))
+            of_input = any(read.data_ptr() == values.data_ptr() for values in inputs)
             (heads if of_input else caught).append(value)
 
         modules = [module for module in self._model.modules() if isinstance(module, OBSERVED) and _is_active(module)]

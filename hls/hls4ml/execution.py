@@ -14,7 +14,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.manifest import check_sources
+from muxflow.dataflow.manifest import check_sources, files_below
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.processes import compiled, completed, ending, first_errors, python
 from muxflow.dataflow.text import plainly
@@ -77,10 +77,13 @@ def simulation(path: Path, graph: Graph) -> Iterator[Hls4mlExecution]:
     project, stamp = (match[1] for match in named if match is not None)
     with scratch_folder() as folder:
         try:
-            shutil.copytree(path / "firmware", folder / "firmware", symlinks=True)
-            for name in files:
-                shutil.copy(path / name, folder)
-        except (OSError, shutil.Error) as error:
+            # Contents alone: a project may be there only to be read.
+            for file in (file for part in ("firmware", *files) for file in files_below(path / part)):
+                if file.is_file():
+                    target = folder / file.relative_to(path)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, target)
+        except OSError as error:
             raise MuxflowError(f"{path}: cannot be copied ({plainly(error)})") from error
         library = folder / "firmware" / f"{project}-{stamp}.so"
         library.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -124,6 +124,9 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     try:
         folder_out.mkdir(exist_ok=True)
         with held_folder(folder_out, f".{variant}.") as scratch:
+            stamps = project.stamps()
+            if replace(project).digest != project.digest:
+                raise _changed(project)
             # The main program is small; the sources of the region take nearly all the time.
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
@@ -134,6 +137,8 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
                     f"{compiler} failed on {project.path / 'src/top.cpp'}, with {how(done.returncode)}; log: {log}\n"
                     f"{first_errors(done.stderr)}"
                 )
+            if project.stamps() != stamps:
+                raise _changed(project)
             for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}*"):
                 if older.suffix in ("", HASH) and older not in (executable, told):
                     older.unlink(missing_ok=True)
@@ -143,6 +148,10 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
+
+
+def _changed(project: Project) -> MuxflowError:
+    return MuxflowError(f"{project.path} was changed while it was compiled, perhaps by a build; run this again")
 
 
 def _as_compiled(executable: Path, told: Path) -> bool:

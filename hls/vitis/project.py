@@ -189,6 +189,12 @@ class Project:
         """Hash of every source that a simulation compiles, and of the design that it is read by."""
         return self.hash_of(*SOURCES, DESIGN, GRAPH)
 
+    def stamps(self) -> tuple[tuple[int, ...], ...]:
+        """Tell by what the system keeps of each file of the digest whether any was written, though it is as before again."""
+        files = (file for part in (*SOURCES, DESIGN, GRAPH) for file in files_below(self.path / part))
+        known = (file.stat() for file in files if file.is_file())
+        return tuple((one.st_dev, one.st_ino, one.st_size, one.st_ctime_ns) for one in known)
+
     def hash_of(self, *parts: str) -> str:
         """Hash files and folders of the project as they are now."""
         digest = hashlib.sha256()

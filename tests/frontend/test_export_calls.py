@@ -13,9 +13,11 @@ from torch import nn
 import muxflow
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.brevitas import equality, steps
+from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.brevitas.export import export, to_qonnx
 from muxflow.frontend.brevitas.names import module_path
 from muxflow.frontend.training.quantizers import PixelInput, heq_weight
+from muxflow.proof.compare import compare
 
 SHAPE = (3, 8, 8)
 
@@ -145,3 +147,29 @@ def test_names_of_nodes_are_those_of_modules():
         model(torch.rand(4, *SHAPE))
     nodes = to_qonnx(model.eval(), (1, *SHAPE)).graph.node
     assert not any("export_handler" in node.name for node in nodes)
+
+
+class Handed(nn.Module):
+    """Quantizers that hand their scale on to each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.pixels = qnn.QuantIdentity(act_quant=PixelInput, return_quant_tensor=True)
+        self.conv = qnn.QuantConv2d(3, 4, 3, bias=False, weight_bit_width=4)
+        self.act = qnn.QuantReLU(bit_width=4, act_quant=Uint8ActPerTensorFixedPoint, return_quant_tensor=True)
+        self.last = qnn.QuantIdentity(bit_width=3, act_quant=Uint8ActPerTensorFixedPoint)
+
+    def forward(self, x):
+        return self.last(self.act(self.conv(self.pixels(x))))
+
+
+def test_torch_runs_beside_the_graph_where_quantizers_read_tensors_of_brevitas(tmp_path):
+    torch.manual_seed(0)
+    model = Handed()
+    for _ in range(4):
+        model(torch.rand(4, *SHAPE))
+    export(model.eval(), tmp_path / "net.onnx", (1, *SHAPE))
+    graph = muxflow.load(tmp_path / "net.onnx")
+    codes = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3))
+    (outcome,) = compare(graph, [TorchExecution(model, graph)], codes).outcomes
+    assert set(graph.outputs) <= set(outcome.streams)

@@ -174,7 +174,7 @@ def test_compiler_failure_shows_the_log(project, tmp_path):
     log.unlink()
     log.write_text("of the failure")
     top.write_text(top.read_text().replace("= nonsense", "= 0"))
-    assert compile_csim(broken)[0].exists() and not log.exists()
+    assert compile_csim(replace(broken))[0].exists() and not log.exists()
 
 
 def test_sources_behind_a_link_are_sources(project, images, tmp_path):
@@ -262,6 +262,28 @@ def test_a_build_amid_the_simulation_is_told(project, images, tmp_path, monkeypa
         monkeypatch.setattr(csim, "compiled", failed)
         with pytest.raises(ToolError, match=rf"failed on .*top\.cpp, with {how}; log: "):
             muxflow.Project(other).csim(images)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_sources_that_change_while_they_are_compiled_leave_nothing(project, tmp_path, monkeypatch, back):
+    """Though they are as before again at the end: nobody knows what was compiled."""
+    other = copy(project, tmp_path / "p")
+    top = other.path / "src" / "top.cpp"
+    text = top.read_text()
+
+    def edited(command, *_):
+        top.write_text(f"{text}// edited\n")
+        if back:
+            top.write_text(text)
+        return made_of(command, b"program")
+
+    monkeypatch.setattr(csim, "compiled", edited)
+    with pytest.raises(MuxflowError, match="p was changed while it was compiled, perhaps by a build; run this again"):
+        compile_csim(other)
+    assert not list((other.path / "csim").iterdir())
+    top.write_text(f"{text}// edited before\n")
+    with pytest.raises(MuxflowError, match="p was changed while it was compiled"):
+        compile_csim(other)
 
 
 def test_a_program_that_may_not_run_is_told(project, images, tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_what_a_file_leaves_open(residual: Graph, tmp_path: Path, given: dict[st
 def test_one_number_stands_for_every_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[ImportOptions] = []
     monkeypatch.setattr("muxflow.api.registry.load", lambda _, options: met.append(options))
-    muxflow.load("net.onnx", input_scale=0.5, input_mean=0.25, input_std=np.array([2.0, 3.0]))
+    muxflow.load("net.onnx", input_scale=0.5, input_mean=np.array(0.25), input_std=np.array([2.0, 3.0]))
     assert (met[0].input_mean, met[0].input_std) == ((0.25,), (2.0, 3.0))
 
 
@@ -237,6 +237,8 @@ def test_numbers_that_are_kept_are_python_numbers() -> None:
     table = {np.int64(8): np.float16(0.5)}
     energies = Energies("mine", table, table, table)  # type: ignore[arg-type]
     assert energies.product(1000, 1000) == 0.5 * 1000**2 / 64
+    with pytest.raises(MuxflowError, match="lut is"):
+        Device("xc7z020", np.timedelta64(1, "s"), 1, 1, 1)  # type: ignore[arg-type]
     bitstream = BitstreamOptions(timeout_minutes=np.float16(60), jobs=np.int8(100))  # type: ignore[arg-type]
     assert [type(value) for value in (bitstream.timeout_minutes, bitstream.jobs)] == [float, int]
 
