@@ -115,7 +115,7 @@ def _factors(importer: Importer, node: ModelNode, shape: tuple[int, ...]) -> tup
     rank = len(shape) + 1
     scales = np.ones(rank)
     axes = [axis_of(node.label, axis, rank) for axis in node.attributes.get("axes", range(rank))]
-    older = len(node.inputs) < 3
+    older = importer.opset < 11  # from then on a region stands before them
     given = _given(importer, node, 1 if older else 2, "scales", ()).reshape(-1).astype(np.float64)
     if not given.size and len(node.inputs) > 3:
         target = importer.constant(node, 3).astype(np.float64)

@@ -226,6 +226,15 @@ def test_upsampling_by_sizes_and_of_older_files(build, prove):
     b.quant(scale=0.25, bits=4)
     b.then("Upsample", np.float32([1, 1, 2, 2]))
     prove(b)
+    b = build((1, 2, 3, 4), opset=10)
+    b.quant(scale=0.25, bits=4)
+    b.then("Resize", np.float32([1, 1, 2, 2]))
+    prove(b)
+    b = build((1, 2, 3, 4), opset=13)  # where the second input is a region
+    b.quant(scale=0.25, bits=4)
+    b.then("Resize", np.float32([1, 1, 2, 2]))
+    with pytest.raises(MuxflowError, match=r"\(Resize\): 0 scales for 4 axes"):
+        prove(b)
 
 
 def test_upsampling_of_a_sequence_and_a_volume(build, prove):
