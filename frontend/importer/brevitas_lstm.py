@@ -22,7 +22,7 @@ from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.products import weight_codes
 from muxflow.frontend.importer.quantizers import Quantizer, codes_of, read_scale, read_zero_point
 from muxflow.frontend.importer.recurrent import laid_out, products, sequence
-from muxflow.frontend.importer.thresholds import distinct, find_thresholds
+from muxflow.frontend.importer.thresholds import count_distinct, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import QUANTIZED, ModelNode
@@ -87,8 +87,7 @@ def quant_lstm(importer: Importer, node: ModelNode) -> Value:
         squash_base=squash.base,
         stateful=bool(node.attributes.get("stateful", 0)),
     )
-    tables = (op.thresholds, squash.thresholds, sent.thresholds)
-    importer.threshold_count += sum(int(distinct(table).sum()) for table in tables)
+    importer.threshold_count += count_distinct(op.thresholds, squash.thresholds, sent.thresholds)
     name = importer.emit(node.name, op, *streams)
     importer.describe(name, output.scale.astype(np.float64))
     index = np.arange(importer.streams[name].size).reshape(steps, units)

@@ -22,7 +22,7 @@ from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.shifts import Ties, bit_shift, shifted
-from muxflow.frontend.importer.thresholds import MOST_STEPS, distinct, find_thresholds
+from muxflow.frontend.importer.thresholds import MOST_STEPS, count_distinct, distinct, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
@@ -327,7 +327,7 @@ def _emitted(
     shift = bit_shift(op, importer.streams[stream]) if floors and not ties else None
     if shift is not None:
         return importer.emit(node.name, shift, stream)
-    importer.threshold_count += int(distinct(op.thresholds).sum())
+    importer.threshold_count += count_distinct(op.thresholds)
     if op.thresholds.shape[1] > MOST_STEPS:
         name, ties = shifted(importer, node, op, stream, ties, remedy)
     else:

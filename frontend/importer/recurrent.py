@@ -20,7 +20,7 @@ from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import is_pixel_by_pixel
 from muxflow.frontend.importer.products import loads, weight_codes
-from muxflow.frontend.importer.thresholds import distinct, find_thresholds
+from muxflow.frontend.importer.thresholds import count_distinct, find_thresholds
 from muxflow.frontend.importer.values import Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import MUXFLOW, ModelNode
@@ -64,7 +64,7 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         _gate(arithmetic.tanh if gate == 2 else arithmetic.sigmoid, one, ends, f"{node.label}, gate {'ifgo'[gate]}")
         for gate, one in enumerate(np.split(bias, GATES))
     ]
-    importer.threshold_count += sum(int(distinct(gate.thresholds).sum()) for gate in gates)
+    importer.threshold_count += count_distinct(*(gate.thresholds for gate in gates))
     op = LstmCell(
         laid_out(gates, units, ends[1] + 1),
         bases=tuple(gate.base for gate in gates),

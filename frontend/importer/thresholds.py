@@ -35,6 +35,11 @@ def distinct(thresholds: IntArray) -> npt.NDArray[np.bool_]:
     return np.asarray(np.diff(thresholds, axis=-1, prepend=thresholds[..., :1] - 1) != 0)
 
 
+def count_distinct(*tables: IntArray) -> int:
+    """Count the thresholds of tables, equal ones of a row once."""
+    return sum(int(distinct(table).sum()) for table in tables)
+
+
 def find_thresholds(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:
     """Find the thresholds of a quantizer whose codes on [lo, hi] are given by `codes`, rising or falling in each row.
 

@@ -32,7 +32,7 @@ from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import compiled, ending, first_errors, how, running, runs_nothing
 from muxflow.dataflow.text import shown
 from muxflow.hls.packing import pack, unpack
-from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.project import Project, changed_meanwhile
 from muxflow.hls.vitis.seeds import seed_texts
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
         with held_folder(folder_out, f".{variant}.") as scratch:
             stamps = project.stamps()
             if replace(project).digest != project.digest:
-                raise _changed(project)
+                raise changed_meanwhile(project, "it was compiled")
             # The main program is small; the sources of the region take nearly all the time.
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
@@ -138,7 +138,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
                     f"{first_errors(done.stderr)}"
                 )
             if project.stamps() != stamps:
-                raise _changed(project)
+                raise changed_meanwhile(project, "it was compiled")
             for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}*"):
                 if older.suffix in ("", HASH) and older not in (executable, told):
                     older.unlink(missing_ok=True)
@@ -148,10 +148,6 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
-
-
-def _changed(project: Project) -> MuxflowError:
-    return MuxflowError(f"{project.path} was changed while it was compiled, perhaps by a build; run this again")
 
 
 def _as_compiled(executable: Path, told: Path) -> bool:

@@ -260,8 +260,7 @@ def unchanged(
         except OSError:
             changed = True
         if changed:
-            message = f"{project.path} was changed while {while_}, perhaps by a build; run this again"
-            raise MuxflowError(message) from failed
+            raise changed_meanwhile(project, while_) from failed
 
     try:
         yield check
@@ -269,6 +268,11 @@ def unchanged(
         check(error)
         raise
     check()
+
+
+def changed_meanwhile(project: Project, while_: str) -> MuxflowError:
+    """Say that a project is no longer what it was when something began; `while_`: what was done."""
+    return MuxflowError(f"{project.path} was changed while {while_}, perhaps by a build; run this again")
 
 
 def _written(folder: Path) -> tuple[int, int] | None:
