@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from muxflow.board.bitstream.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.packages import install_extra, package
-from muxflow.dataflow.processes import completed
+from muxflow.dataflow.processes import completed, runs_nothing
 from muxflow.frontend.registry import FRONTENDS
 from muxflow.hls.registry import TARGETS
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One tool or package: found or not, its version, and what it is for."""
+    """One tool, package or folder: found fit or not, its version or path, and what it is for."""
 
     name: str
     found: bool
@@ -51,6 +53,10 @@ def findings() -> list[Finding]:
     for name, purpose, remedy in TOOLS:
         path = shutil.which(name)
         found.append(Finding(name, path is not None, _tool_version(path) if path else "", purpose, remedy))
+    folder = tempfile.gettempdir()
+    barred = runs_nothing(Path(folder)).removeprefix("; ")
+    remedy = f"{barred}; name another in TMPDIR" if barred else ""
+    found.append(Finding("temporary folder", not barred, folder, "programs compiled for simulations", remedy))
     for name, purpose, find in VENDOR_TOOLS:
         try:
             tool = find()

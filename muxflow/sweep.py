@@ -116,7 +116,7 @@ def run_sweep(
     """
     if not points:
         raise UsageError("a sweep of no points; give at least one model and one board")
-    read = {Path(name) for point in points for name in (point.model, point.board) if Path(name).suffix}
+    read = {Path(name) for point in points for name in (point.model, point.board) if names_file(name)}
     place = OutputFolder(folder, tuple(sorted(read)), force=force)
     place.check(TABLE, ROWS)
     check_results(place, points)
@@ -163,11 +163,17 @@ def run_sweep(
     return outcomes
 
 
+def names_file(name: str) -> bool:
+    """Tell whether a model or board is given as a file: the name of one that Muxflow has is one word, whatever folder is here."""
+    path = Path(name)
+    return bool(path.suffix) or os.sep in name or (path.exists() and not path.is_dir())
+
+
 def _graph(model: str, scratch: Path) -> bytes | Exception:
     """Read the bytes of the model's integer graph, or give the error that says why there is none."""
     try:
         path = Path(model)
-        if not path.suffix and not path.exists():
+        if not names_file(model):
             from muxflow.frontend.training.presets import export_untrained
 
             path = export_untrained(model, scratch / f"{model}.onnx")

@@ -263,10 +263,16 @@ def _python(value: Any, name: str) -> Any:
 
 
 def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
+    if tensor.data_type not in onnx.TensorProto.DataType.values():
+        raise MuxflowError(
+            f"constant {in_one_line(name)} has elements of type {tensor.data_type}, which ONNX has not; export the model again"
+        )
     try:
         return np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:  # damaged contents raise whatever the conversion meets first
-        raise MuxflowError(f"constant {name} cannot be read ({error}); export the model again") from error
+        raise MuxflowError(
+            f"constant {in_one_line(name)} cannot be read ({plainly(error)}); export the model again"
+        ) from error
 
 
 def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:

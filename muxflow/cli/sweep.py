@@ -17,7 +17,7 @@ from muxflow.cli.failure import GENERAL
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import count, counted, rounded, si
 from muxflow.frontend.registry import find
-from muxflow.sweep import plan, run_sweep
+from muxflow.sweep import names_file, plan, run_sweep
 from muxflow.sweep_results import ROWS, TABLE, Outcome
 
 
@@ -54,8 +54,8 @@ def sweep(
         check_clock(one)
     for name in board or []:
         find_board(name)
-    for path in filter(lambda path: path.suffix, map(Path, models)):  # a preset's name has none
-        find(path)
+    for name in filter(names_file, models):
+        find(Path(name))
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
     with tasks(as_json) as begin:
         done = begin(f"sweep of {counted(len(points), 'point')}", len(points))

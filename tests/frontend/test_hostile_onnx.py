@@ -529,3 +529,18 @@ def test_an_end_without_a_name(build: Any, tmp_path: Path, end: str) -> None:
     onnx.save(model, tmp_path / "net.onnx")
     with pytest.raises(MuxflowError, match=r"net\.onnx: an input or output has no name"):
         muxflow.load(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [(99, "has elements of type 99, which ONNX has not"), (0, "cannot be read")]
+)
+def test_constants_of_no_type(build: Any, tmp_path: Path, kind: int, message: str) -> None:
+    made = quantized(build)
+    made.conv(np.ones((2, 4, 3, 3)))
+    proto = made.model()
+    proto.graph.initializer[-1].data_type = kind
+    path = tmp_path / "net.onnx"
+    path.write_bytes(proto.SerializeToString())
+    name = proto.graph.initializer[-1].name
+    with pytest.raises(MuxflowError, match=rf"^constant {name} {message}"):
+        muxflow.load(path)

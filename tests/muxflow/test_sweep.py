@@ -28,7 +28,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.reports.gather.report import make_report
-from muxflow.sweep import plan, run_sweep
+from muxflow.sweep import names_file, plan, run_sweep
 from muxflow.sweep_results import ROWS, TABLE, Outcome, Point, to_csv
 
 
@@ -437,11 +437,30 @@ def test_command(tmp_path, models):
     ("words", "message"),
     [
         (("absent.onx",), "absent.onx: no such file; supported are .onnx"),
+        (("pipe",), "pipe: a device or a pipe, which may never end"),
         (("m.npz", "--board", "pynq-z22"), "board 'pynq-z22' is not known"),
     ],
 )
-def test_what_is_spelled_wrong_is_said_before_a_result_is_replaced(call_muxflow, tmp_path, words, message):
+def test_what_is_spelled_wrong_is_said_before_a_result_is_replaced(call_muxflow, tmp_path, monkeypatch, words, message):
     (tmp_path / "results.json").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
     code, _, error = call_muxflow("sweep", *words, "--output", tmp_path, "--force")
     assert code in (1, 2) and message in " ".join(error.split())
     assert (tmp_path / "results.json").read_text() == "mine"
+
+
+def test_a_preset_is_meant_though_a_folder_has_its_name(tmp_path, monkeypatch):
+    """`muxflow build -o NAME` makes such folders; another file is a file, also without a suffix."""
+    monkeypatch.chdir(tmp_path)
+    Path("mognet_digits").mkdir()
+    Path("plain").write_text("")
+    assert [names_file(name) for name in ("mognet_digits", "plain", "absent", "absent/", "absent.onnx")] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
+    (outcome,) = run_sweep(plan(["mognet_digits"], ["pynq-z2"]), Path("out"))
+    assert outcome.status == "fitted"

@@ -1,9 +1,12 @@
 """`muxflow doctor`."""
 
 import json
+import os
 import shlex
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command_line import run
@@ -35,6 +38,18 @@ def test_a_tool_that_says_its_version_in_no_text(monkeypatch: pytest.MonkeyPatch
     assert doctor._tool_version(str(tool)) == "9 \ufffd"
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert provenance.compiler.__wrapped__() == {"g++": "9 \ufffd"}
+
+
+def test_a_temporary_folder_from_which_no_program_may_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = next(one for one in doctor.findings() if one.name == "temporary folder")
+    assert (before.found, before.version, before.remedy) == (True, str(tmp_path), "")
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_NOEXEC))
+    found = next(one for one in doctor.findings() if one.name == "temporary folder")
+    assert not found.found
+    assert found.remedy == (
+        f"no program may run from {tmp_path} (its file system is mounted noexec); name another in TMPDIR"
+    )
 
 
 def test_hints_install_into_this_environment() -> None:
