@@ -66,7 +66,7 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
     with Progress(*columns, console=err, disable=quiet or not LIVE) as progress:
 
         def begin(title: str, total: int) -> Callable[[int, int], None]:
-            title = message(title)
+            title = message(title).replace("\n", "?")
             if not quiet and not LIVE:
                 err.print(f"{title} ...")
             task = progress.add_task(title, total=total or 1)

@@ -16,6 +16,7 @@ from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks, 
 from muxflow.cli.failure import GENERAL
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import count, counted, rounded, si
+from muxflow.dataflow.text import in_one_line
 from muxflow.frontend.registry import find
 from muxflow.sweep import names_file, plan, run_sweep
 from muxflow.sweep_results import ROWS, TABLE, Outcome
@@ -86,7 +87,7 @@ def sweep(
 
 
 def _title(outcome: Outcome) -> str:
-    return f"{Path(outcome.point.model).stem} on {outcome.point.board}"
+    return in_one_line(f"{Path(outcome.point.model).stem} on {outcome.point.board}")
 
 
 def table(outcomes: tuple[Outcome, ...]) -> Table:

@@ -89,3 +89,12 @@ def test_a_count_without_end_is_refused_by_its_limit(workplace: Path) -> None:
     assert done.returncode == 1 and "Traceback" not in done.stderr
     said = " ".join(done.stderr.split())
     assert "--count 1000000000: codes of" in said and "(MOST_ELEMENTS)" in said
+
+
+def test_a_line_of_progress_stays_one_line_whatever_a_file_is_called(residual: Graph, tmp_path: Path) -> None:
+    write_graph(residual, tmp_path / "two\nlines.npz")
+    done = run("sweep", "two\nlines.npz", "--jobs", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == ["sweep of 1 point ...", "1/1 two?lines on pynq-z2: fitted"]
+    done = run("build", "two\nlines.npz", "--output", "project", cwd=tmp_path)
+    assert done.returncode == 0 and "import two?lines.npz ..." in done.stderr.splitlines()
