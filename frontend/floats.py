@@ -13,6 +13,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.input_order import in_stream_order
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.quantizers import FLOAT_SLACK
@@ -29,9 +30,10 @@ PIXEL_STEPS = (1, 1 / 255, 1 / 256)
 
 
 def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return 8-bit images (N, H, W, C) as input codes: the pixels themselves, where codes are pixels.
+    """Return 8-bit images (N, H, W, C) as input codes, (N, *shape of the input): the pixels themselves, where codes are pixels.
 
     They are where the input holds 0..255, and a code is worth one of PIXEL_STEPS, or is worth nothing that the graph tells.
+    Where a model swaps the axes of its input, so do the codes (`in_stream_order`, which says what other shapes fit).
     Raises MuxflowError for another input, another shape, and a graph of several inputs.
     """
     if len(graph.inputs) != 1:
@@ -46,8 +48,10 @@ def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.u
             "scaled to 0..1; give what the model takes as floats (csim --images FILE)"
         )
     # Every pixel fits into the interval: one image says the rest, without a copy of all in wider integers.
-    graph.check_codes(images[:1] if images.shape[1:] == stream.shape else images)
-    return images
+    name = graph.inputs[0]
+    codes = in_stream_order(graph.name, images, stream.shape, graph.entries.get(name))
+    graph.check_codes(codes[:1])
+    return codes
 
 
 def float_inputs(graph: Graph, codes: Batch) -> tuple[npt.NDArray[np.float32], ...]:

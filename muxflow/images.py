@@ -18,6 +18,7 @@ from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Entry, Graph
+from muxflow.dataflow.graph.input_order import in_stream_order
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes, check_elements
 from muxflow.dataflow.quantities import share
@@ -83,7 +84,7 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
 
     The array is called `images`, or is the only one beside `labels`; with several inputs there is one by the name of each.
     Integers are codes; floats are the model's input values, normalized where the graph has a mean and a standard deviation,
-    and become the nearest codes. Both may stand in the order of a model's input that is not the usual one (`Graph.entries`).
+    and become the nearest codes. Which orders of the axes there are says `in_stream_order`.
     `labels`: class indices (N,).
     Raises MuxflowError naming the file, the array, what was met and what is expected.
     """
@@ -161,7 +162,7 @@ def _codes(
     where: str, array: npt.NDArray[Any], stream: Stream, entry: Entry | None, remarks: list[str]
 ) -> npt.NDArray[Any]:
     """Bring an array to the shape of a stream and floats to codes; a remark says how they became that."""
-    array = _arranged(where, array, stream, entry)
+    array = in_stream_order(where, array, stream.shape, entry)
     if array.dtype.kind != "f":
         if array.max(initial=0) <= 1 < stream.hi:  # pixels over 255 that were made integers, or black and white
             remarks.append(f"no code above {int(array.max(initial=0))}, of {stream.hi}")
@@ -188,27 +189,6 @@ def _codes(
         f"{f', {share(beyond, codes.size)} of them clipped' if beyond else ''}"
     )
     return codes.astype(np.int64)
-
-
-def _arranged(where: str, array: npt.NDArray[Any], stream: Stream, entry: Entry | None) -> npt.NDArray[Any]:
-    """Bring an array to the shape of a stream; raises MuxflowError for another one."""
-    shape, wanted = array.shape[1:], stream.shape
-    plain = [tuple(size for size in sizes if size > 1) for sizes in (shape, wanted)]
-    if plain[0] == plain[1]:  # axes of one element say nothing: (N, features), grey images (N, H, W)
-        return array.reshape(len(array), *wanted)
-    if (*shape[1:], *shape[:1]) == wanted:
-        raise MuxflowError(
-            f"{where}: shape {array.shape} is channels first; the simulation reads channels last, (N, {_listed(wanted)}): "
-            f"save images.transpose({_listed((0, *range(2, array.ndim), 1))})"
-        )
-    if entry is not None and shape == entry.shape:
-        return entry.reordered(array, wanted)
-    own = f", or as the model's input, (N, {_listed(entry.shape)})" if entry and len(entry.shape) != len(wanted) else ""
-    raise MuxflowError(f"{where}: shape {array.shape}; expected (N, {_listed(wanted)}), channels last{own}")
-
-
-def _listed(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
 
 
 def _labels(path: Path, labels: npt.NDArray[Any], frames: int) -> npt.NDArray[np.int64]:

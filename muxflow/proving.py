@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.api import Project
 from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
@@ -83,14 +84,16 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
         raise UsageError(f"split {split!r}; supported: 'train', 'test'")
     dataset = load(name, "train" if split == "train" else "test", folder)
     taken = len(dataset) if count is None else min(count, len(dataset))
-    shape = (taken, *dataset.images.shape[1:])
     try:
-        image_codes(graph, dataset.images[:1])  # says what does not fit before all are decoded
+        first = image_codes(graph, dataset.images[:1])  # says what does not fit before all are decoded
     except MuxflowError as error:
         raise MuxflowError(f"data set {name}: {error}") from error
-    frames = Frames(
-        f"--count {taken}: codes of data set {name}", shape, lambda part: dataset.images[slice(*part.indices(taken))]
-    )
+    shape = (taken, *first.shape[1:])
+
+    def codes(part: slice) -> npt.NDArray[np.uint8]:
+        return image_codes(graph, dataset.images[slice(*part.indices(taken))])
+
+    frames = Frames(f"--count {taken}: codes of data set {name}", shape, codes)
     return Images(frames if prod(shape) > MOST_ELEMENTS else np.asarray(frames), dataset.labels[:taken], name, split)
 
 

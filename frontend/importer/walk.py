@@ -14,6 +14,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.input_order import swaps_axes
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
@@ -43,6 +44,9 @@ from muxflow.frontend.model import (
     NodeStatus,
 )
 
+SWAPPED = (
+    "the model swaps the axes of {}: codes for the driver and the API come in the order of the stream (in_stream_order)"
+)
 LONGEST = 200
 """Most characters that a node keeps of its name in the model; parts and numbers are appended to it."""
 
@@ -303,9 +307,6 @@ class Importer:
             if end.name != name or end.logits
         }
         self.remarks += [end.remark() for end in ends.values() if end.rest]
-        notes = {**self.model.metadata, "thresholds": str(self.threshold_count), "near_ties": str(self.near_ties)}
-        if self.remarks:
-            notes["remarks"] = "; ".join(self.remarks)
         # Only what the outputs need: a model may hold branches that end nowhere.
         needed = set(streams)
         nodes: list[Node] = []
@@ -320,6 +321,13 @@ class Importer:
                     "model without that input"
                 )
         inputs = tuple(self.inputs[entry.name] for entry in self.model.inputs)
+        entries = self.described.entries(self.inputs)
+        self.remarks += [
+            SWAPPED.format(name) for name, entry in entries.items() if swaps_axes(self.streams[name].shape, entry)
+        ]
+        notes = {**self.model.metadata, "thresholds": str(self.threshold_count), "near_ties": str(self.near_ties)}
+        if self.remarks:
+            notes["remarks"] = "; ".join(self.remarks)
         kept = {name: stream for name, stream in self.streams.items() if name in needed}
         shown = self.model.observable
         tensors = {
@@ -330,8 +338,7 @@ class Importer:
         ties = {node.name: self.ties[node.name] for node in nodes if node.name in self.ties}
         empty = Graph(self.name, (), kept, inputs, tuple(streams))
         full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors, ties=ties, ends=ends)
-        full = replace(full, entries=self.described.entries(self.inputs))
-        return run_passes(full, CLEAN_UP)
+        return run_passes(replace(full, entries=entries), CLEAN_UP)
 
     def _output(self, name: str) -> Ending:
         if not isinstance(self.values.get(name), Tensor | Ending):

@@ -90,7 +90,7 @@ def test_image_codes(case):
     _, graph = case
     pixels = images(3).astype(np.uint8)
     assert np.array_equal(image_codes(graph, pixels), pixels)
-    with pytest.raises(MuxflowError, match=r"images of shape \(3, 4, 5\)"):
+    with pytest.raises(MuxflowError, match=r"shape \(3, 4, 5\); expected \(N, 4, 5, 3\)"):
         image_codes(graph, pixels[..., 0])
     signed = Graph("s", (), {"x": replace(graph.streams[graph.inputs[0]], lo=-128, hi=127)}, ("x",), ("x",))
     with pytest.raises(MuxflowError, match="does not hold 8-bit pixels"):

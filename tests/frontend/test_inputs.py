@@ -15,9 +15,11 @@ import muxflow
 from muxflow.dataflow.errors import UnsupportedError, UsageError
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.graph.graph import Entry
-from muxflow.frontend.floats import float_inputs
+from muxflow.frontend.floats import float_inputs, image_codes
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.registry import load
+from muxflow.frontend.training.datasets.digits import load_digits
+from muxflow.proving import dataset_images
 
 LAST = "qonnx.custom_op.channels_last"
 
@@ -274,3 +276,36 @@ def test_an_input_of_unknown_order_is_no_map(tmp_path: Path) -> None:
     path.write_bytes(helper.make_model(graph).SerializeToString())
     with pytest.raises(UnsupportedError, match=r"r \(Reshape\): input 1 .* must be constant"):
         load(path)
+
+
+@pytest.mark.parametrize("form", ["transposed", "rows as channels"])
+def test_pixels_of_a_model_that_swaps_the_axes_of_its_input(form: str, build: Any, prove: Any) -> None:
+    """The model's own input is the image, whatever the order of the stream: of a data set, a file, and pixels in Python."""
+    b = build((1, 1, 8, 8))
+    b.quant(scale=1 / 256, bits=8, signed=0)
+    if form == "transposed":
+        b.then("Transpose", perm=[0, 1, 3, 2])
+        b.conv(weights(4, 1, 3, 3))
+    else:
+        b.then("Squeeze", np.array([1]))
+        b.conv(weights(4, 8, 3))
+    graph = prove(b)
+    swapped = "the model swaps the axes of " in graph.notes.get("remarks", "")
+    assert swapped == (form == "transposed")
+    digits = load_digits("test").images[:5]
+    assert digits.shape == (5, 8, 8, 1)
+    wanted = np.moveaxis(digits, -1, 1).astype(np.float32) / 256
+    taken = dataset_images(graph, "digits", "test", None, 5).codes
+    for codes in (image_codes(graph, digits), np.asarray(taken)):
+        assert codes.shape == (5, *graph.streams[graph.inputs[0]].shape)
+        (values,) = float_inputs(graph, codes)
+        assert np.array_equal(values, wanted)
+
+
+def test_grey_images_of_a_data_set_for_a_model_of_vectors(build: Any, prove: Any) -> None:
+    b = build((1, 64))
+    b.quant(scale=1 / 256, bits=8, signed=0)
+    b.node("MatMul", b.last, b.weights(weights(64, 10)))
+    graph = prove(b)
+    (values,) = float_inputs(graph, np.asarray(dataset_images(graph, "digits", "test", None, 5).codes))
+    assert np.array_equal(values.reshape(5, 64), load_digits("test").images[:5].reshape(5, 64).astype(np.float32) / 256)

@@ -302,20 +302,26 @@ def test_floats_after_mean_and_standard_deviation_become_the_pixels(tmp_path: Pa
     assert found.dataset == "x.npy, floats after mean and standard deviation rounded to codes"
 
 
-@pytest.mark.parametrize("axes", [(2, 0, 1), (0, 1, 2), (1, 2, 0), (2, 1, 0)])
-def test_images_in_the_order_of_a_flat_input(axes: tuple[int, ...], tmp_path: Path, graph: Graph) -> None:
-    """As the model takes them, codes and floats: the same codes as channels last."""
+@pytest.mark.parametrize(
+    ("axes", "swapped"), [((2, 0, 1), False), ((0, 1, 2), False), ((1, 2, 0), True), ((2, 1, 0), True)]
+)
+def test_images_in_the_order_of_a_flat_input(
+    axes: tuple[int, ...], swapped: bool, tmp_path: Path, graph: Graph
+) -> None:
+    """As the model takes them, codes and floats: the same codes as channels last, which say nothing where it swaps axes."""
     (name,) = graph.inputs
     stream = graph.streams[name]
     flat = described(graph, Entry(axes, (stream.size,)))
     codes = drawn(flat)
     lined = codes.transpose(0, *(1 + axis for axis in axes)).reshape(COUNT, -1)
-    for array in (codes, lined, *float_inputs(flat, codes)):
+    for array in (*(() if swapped else (codes,)), lined, *float_inputs(flat, codes)):
         np.save(tmp_path / "x.npy", array)
         assert np.array_equal(file_images(flat, tmp_path / "x.npy", None).codes[name], codes)  # type: ignore[index]
-    np.save(tmp_path / "x.npy", lined[:, 1:])
-    with pytest.raises(MuxflowError, match=rf"channels last, or as the model's input, \(N, {stream.size}\)"):
-        file_images(flat, tmp_path / "x.npy", None)
+    said = "give them as the model reads them" if swapped else "channels last, or as the model's input"
+    for array in (lined[:, 1:], *((codes,) if swapped else ())):
+        np.save(tmp_path / "x.npy", array)
+        with pytest.raises(MuxflowError, match=rf"{said}, \(N, {stream.size}\)"):
+            file_images(flat, tmp_path / "x.npy", None)
 
 
 def write_plain(path: Path) -> None:
