@@ -17,7 +17,7 @@ from muxflow.board.driver.results import Counters, StreamCounters
 from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
 from muxflow.dataflow.interruption import undisturbed
-from muxflow.dataflow.processes import ending
+from muxflow.dataflow.processes import ending, started
 from muxflow.hls.packing import pack
 from muxflow.hls.vitis.csim import compile_csim, load_options, seed_options
 from muxflow.hls.vitis.project import load_project
@@ -97,7 +97,7 @@ class Emulator:
                 command += [option, port, str(self._file(port, slot))]
         command += [*seed_options(self._project, {**self._seeds, **self._states}), *self._weights]
         with self._telling(), undisturbed():
-            self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            self._run = started(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
         """Read the words of each output of the slot, once the simulation has ended."""

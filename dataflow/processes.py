@@ -42,7 +42,20 @@ def running(
             else:
                 process.kill()
 
-    return ended(lambda: subprocess.Popen(command, start_new_session=group, **options), end)
+    return ended(lambda: started(command, start_new_session=group, **options), end)
+
+
+def started(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+    """Start a tool; raises ToolError where nobody would learn how it ends: every failure would look like success.
+
+    `options`: of `Popen`.
+    """
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        raise ToolError(
+            f"{command[0]}: this process ignores SIGCHLD, so that it would not learn how a program ends; call "
+            "signal.signal(signal.SIGCHLD, signal.SIG_DFL) first"
+        )
+    return subprocess.Popen(command, **options)
 
 
 def python(*arguments: str) -> list[str]:

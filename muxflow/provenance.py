@@ -163,8 +163,9 @@ def compiler() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def revision() -> str:
     """Give the revision of Muxflow's checkout, "" for an installed one."""
-    root = Path(__file__).parents[1]
-    return _said(["git", "-C", str(root), "rev-parse", "HEAD"]) if (root / ".git").exists() else ""
+    own = Path(__file__).parents[1] / ".git"
+    # By name: in a hook the environment names the repository of another project.
+    return _said(["git", f"--git-dir={own}", "rev-parse", "HEAD"]) if own.exists() else ""
 
 
 def _said(command: list[str]) -> str:

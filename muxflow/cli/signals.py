@@ -31,11 +31,15 @@ class Ended(KeyboardInterrupt):
 
 
 def heed_signals() -> None:
-    """End as after Ctrl-C where a batch system or a terminal that goes away asks for it, unless the caller ignores that."""
+    """End as after Ctrl-C where a batch system or a terminal that goes away asks for it, unless the caller ignores that.
+
+    How a tool ends is learned in any case: a caller that ignores its own children says nothing of those.
+    """
     _raised.clear()
     _met.clear()
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _come_again
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in holding.HELD:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)

@@ -1,6 +1,7 @@
 """Tools in processes of their own."""
 
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from muxflow.dataflow import space
+from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.processes import MOST_SAID, completed, ending, first_errors, python
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +71,14 @@ def test_a_full_disk_of_temporary_files_is_named(monkeypatch: pytest.MonkeyPatch
     )
     monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     assert re.fullmatch(rf"the signal 9 \(Killed\){hint}", ending(-9)), "it could not even say so"
+
+
+def test_a_process_that_ignores_its_children_starts_no_tool() -> None:
+    """Python takes whatever has ended meanwhile for success: `false` would be true."""
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(ToolError, match=r"^false: this process ignores SIGCHLD"):
+            completed(["false"])
+    finally:
+        signal.signal(signal.SIGCHLD, former)
+    assert completed(["false"]).returncode == 1

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -56,3 +58,13 @@ def test_hints_install_into_this_environment() -> None:
     hints = [one.remedy for one in doctor.findings() if "pip install" in one.remedy]
     assert hints
     assert [hint for hint in hints if not hint.startswith(shlex.quote(sys.executable))] == []
+
+
+def test_the_revision_is_that_of_muxflow_in_a_hook_of_another_project(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = provenance.revision.__wrapped__()
+    subprocess.run(["git", "init", "--quiet", "other"], cwd=tmp_path, check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert provenance.revision.__wrapped__() == before
+    assert before == "" or re.fullmatch(r"[0-9a-f]{40}", before)

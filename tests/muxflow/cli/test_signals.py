@@ -95,6 +95,15 @@ def test_of_two_signals_the_first_one_counts() -> None:
     assert [signal.getsignal(number) for number in HELD] == [signal.SIG_DFL] * len(HELD)
 
 
+def test_how_tools_end_is_learned_though_the_caller_ignores_its_children() -> None:
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        signals.heed_signals()
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGCHLD, former)
+
+
 def children() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
