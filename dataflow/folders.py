@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import filecmp
 import os
@@ -31,6 +32,8 @@ MOUNTS = Path("/proc/self/mountinfo")
 """Where Linux says what is mounted: the fifth word of a line, with blanks and the like as octal numbers."""
 REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
+COPY = ".copy"
+"""In a new folder, while it takes the place of one that cannot be renamed: the copy of that."""
 
 
 @contextmanager
@@ -185,7 +188,12 @@ def _replace(path: Path, new: Path) -> None:
         new.rename(path)
         return
     old = new.with_name(f"{new.name}{REPLACED}")
-    path.rename(old)
+    try:
+        path.rename(old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _move_by_copying(path, old, new / COPY)
     try:
         new.rename(path)
         _put_back(old, path)
@@ -193,6 +201,27 @@ def _replace(path: Path, new: Path) -> None:
         if path.exists():
             path.rename(new)
         old.rename(path)
+        raise
+
+
+def _move_by_copying(path: Path, place: Path, half: Path) -> None:
+    """Move a folder that cannot be renamed, as one that came with the image of a container; where that fails all is as it was.
+
+    `half`: where the copy is made. Nothing is removed before it is whole.
+    """
+    try:
+        shutil.copytree(path, half, symlinks=True)
+        half.rename(place)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    try:
+        shutil.rmtree(path)
+    except BaseException:
+        path.mkdir(exist_ok=True)
+        _move_others(place, path, ())
+        if (place / MANIFEST).exists() and not (path / MANIFEST).exists():
+            (place / MANIFEST).rename(path / MANIFEST)
+        shutil.rmtree(place)
         raise
 
 
