@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -52,6 +52,23 @@ def model_copy(model: Path) -> dict[str, bytes]:
     a graph saved by Muxflow, which comes from no other model.
     """
     return {f"model{registry.kept_suffix(model)}": registry.whole(model)} if registry.find(model).executes else {}
+
+
+@contextmanager
+def unchanged_model(model: Path) -> Iterator[None]:
+    """Raise MuxflowError at the end of the block where another model has come to the file: its graph and its copy are of two."""
+    before = _stamp(model)
+    yield
+    if _stamp(model) != before:
+        raise MuxflowError(f"model {model}: changed while it was read; try again when what writes it has ended")
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except OSError:  # what reads it says why
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:

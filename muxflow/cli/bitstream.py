@@ -102,13 +102,14 @@ def _opened(
                 f"{path} is for a board of your own: give its file, --board path/to/board.py (the project says {name!r})"
             )
         return project, find_board(name)
-    from muxflow.proving import model_copy
+    from muxflow.proving import model_copy, unchanged_model
 
     chosen = find_board(board or "pynq-z2")
     tell("build", str(path))
     folder = output or Path("build") / path.stem
     check_folder(folder)
-    graph, kept = muxflow.load(path), model_copy(path)
+    with unchanged_model(path):
+        graph, kept = muxflow.load(path), model_copy(path)
     check_former(folder, graph.name, DESIGN_FILES, "or replace it with `muxflow build --force`")
     check_room(folder, kept)
     return muxflow.write(muxflow.fit(graph, chosen), folder, extra=kept).hls, chosen

@@ -89,7 +89,7 @@ def build(
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
     from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.provenance import BUILD_FILE
-    from muxflow.proving import folder_report, model_copy
+    from muxflow.proving import folder_report, model_copy, unchanged_model
     from muxflow.reports.render import terminal
     from muxflow.reports.schema.file import to_entry
 
@@ -105,7 +105,9 @@ def build(
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, loaded=loaded_weights(options), stateful=stateful, **inputs)
+        with unchanged_model(model):
+            graph = muxflow.load(model, loaded=loaded_weights(options), stateful=stateful, **inputs)
+            kept = model_copy(model)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:
@@ -114,7 +116,6 @@ def build(
         writer.check_graph(graph, options, name)
         if not force:
             check_former(folder, graph.name, DESIGN_FILES)
-        kept = model_copy(model)
         check_room(folder, kept)
         done(1, 1)
         fitted = {**asked, "implementations": writer.implementations}

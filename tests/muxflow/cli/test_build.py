@@ -3,10 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import run
 
+import muxflow
 from muxflow.cli.fit import floor
 from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.fit.timing import Simulator, simulate
@@ -157,3 +159,24 @@ def test_figures_are_those_of_the_tools_pipelines(workplace: Path) -> None:
     busy = many.cycles * many.nodes[slowest].busy - few.cycles * few.nodes[slowest].busy
     (share,) = (layer["activity"]["busy"] for layer in told["layers"] if slowest in layer["nodes"])
     assert share == pytest.approx(busy / (many.cycles - few.cycles), abs=1e-5)
+
+
+@pytest.mark.parametrize("command", [("build",), ("bitstream", "--until", "csim")])
+def test_a_model_that_is_replaced_while_it_is_read_makes_no_project_of_two(
+    call_muxflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """As by a link that moves on, or a training that writes its next model."""
+    first, second = (PRETRAINED / f"{name}.onnx" for name in ("mognet_digits", "mognet_digits_element"))
+    model, load = tmp_path / "m.onnx", muxflow.load
+    model.symlink_to(first)
+
+    def moved_on(path: Path, **options: Any) -> Graph:
+        graph = load(path, **options)
+        model.unlink()
+        model.symlink_to(second)
+        return graph
+
+    monkeypatch.setattr(muxflow, "load", moved_on)
+    code, _, error = call_muxflow(*command, model, "--output", tmp_path / "p")
+    assert code == 1 and "m.onnx: changed while it was read; try again" in " ".join(error.split())
+    assert not (tmp_path / "p").exists()
