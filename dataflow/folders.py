@@ -267,9 +267,10 @@ def _move_others(old: Path, new: Path, ours: Collection[str]) -> None:
             target.rename(entry)
         at = Path(str(error.filename))
         name = at.relative_to(old) if at.is_relative_to(old) else at
+        remedy = "unmount it" if error.errno == errno.EBUSY else "make it and its folder writable"
         raise MuxflowError(
-            f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); make it and its "
-            "folder writable, or choose another folder"
+            f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); {remedy}, or choose "
+            "another folder"
         ) from error
 
 

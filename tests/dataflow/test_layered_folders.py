@@ -74,3 +74,23 @@ def test_where_that_fails_all_is_as_it_was(layered: Path, monkeypatch: pytest.Mo
         write(layered, "new")
     assert held(layered) == {**MINE, "src/top.cpp": b"old"}
     assert [one.name for one in layered.parent.iterdir()] == ["project"]
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EBUSY, "unmount it"), (errno.EACCES, "make it and its folder")])
+def test_what_cannot_be_moved_is_told_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    """As a folder of the user's in which something is mounted; all is as it was."""
+    path, rename = tmp_path / "project", Path.rename
+    write(path, "old")
+    (path / "mounted").mkdir()
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == "mounted":
+            raise OSError(number, os.strerror(number), str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(MuxflowError, match=rf"your mounted cannot be moved .*; {remedy}.*, or choose another folder"):
+        write(path, "new")
+    assert held(path) == {"src/top.cpp": b"old"} and (path / "mounted").is_dir()
