@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from itertools import product
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from numbers import Integral
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import muxflow
 from muxflow.board.board import find_board
-from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError, may_pass
+from muxflow.dataflow.errors import MuxflowError, UsageError, may_pass
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
@@ -32,19 +23,14 @@ from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
-from muxflow.dataflow.interruption import HELD, undisturbed
 from muxflow.dataflow.outputs import OutputFolder
-from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import GRACE_SECONDS
 from muxflow.dataflow.space import if_full
-from muxflow.dataflow.text import message, reason
+from muxflow.dataflow.text import message, reason, shown
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.schema.file import check_values
+from muxflow.sweep_cluster import check_address, on_cluster
 from muxflow.sweep_results import ROWS, TABLE, Outcome, Point, check_results, write_results
-
-CONNECT_SECONDS = 10
-SAFE_PATH = "PYTHONSAFEPATH"
-DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
+from muxflow.sweep_workers import REMEDY, in_processes
 
 
 @dataclass(frozen=True)
@@ -107,15 +93,20 @@ def run_sweep(
     of it is not as Muxflow wrote it, which `remark(text)` is told. A point that
     cannot be fitted is recorded with its reason and the rest goes on. So is one at which the machine fails, a compiler, the
     disk or the memory; that says nothing of the point, is not kept, and is tried again the next time.
-    `jobs`: local processes; `scheduler`: address of a Dask scheduler (tcp://host:port) whose workers have Muxflow.
+    `jobs`: local processes; `scheduler`: address of a Dask scheduler (tcp://host:port, or tls:// with the certificates of
+    Dask's own configuration) whose workers have Muxflow.
     `force`: also where that loses what the folder holds of other points, or files of these names that were changed, or are
     somebody else's.
     `progress(outcome, done, all)` is called after each point.
     Raises MuxflowError for no points, or where `force` is needed, before any work and once more before the results are
-    written; ToolError when the scheduler does not answer.
+    written; UsageError for a scheduler of another form; ToolError when it does not answer, or no process can be started.
     """
     if not points:
         raise UsageError("a sweep of no points; give at least one model and one board")
+    if not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs < 1:
+        raise UsageError(f"a sweep with jobs {shown(jobs)}; expected a number of processes, from 1")
+    if scheduler is not None:
+        check_address(scheduler)
     read = {Path(name) for point in points for name in (point.model, point.board) if names_file(name)}
     place = OutputFolder(folder, tuple(sorted(read)), force=force)
     place.check(TABLE, ROWS)
@@ -149,15 +140,7 @@ def run_sweep(
         else:
             waiting.append(work)
     if waiting:
-        with _executor(min(jobs, len(waiting)), scheduler) as executor:
-            _run(waiting, executor, kept, record)
-        # A process that dies takes the others' results with it; alone, each point shows whether it was the one.
-        for work in waiting:
-            if work.point not in found:
-                with _executor(1, scheduler) as executor:
-                    _run([work], executor, kept, record)
-                if work.point not in found:
-                    record(Outcome(work.point, "crashed", DIED))
+        _run(waiting, jobs, scheduler, kept, record)
     outcomes = tuple(found[point] for point in points)
     write_results(place, outcomes)
     return outcomes
@@ -187,6 +170,8 @@ def _graph(model: str, scratch: Path) -> bytes | Exception:
 def _failed(point: Point, error: Exception, clock_mhz: float = 0.0) -> Outcome:
     """Say why a point has no fit; a fault of the machine, which says nothing of the point, is no refusal."""
     said = str(error) if isinstance(error, MuxflowError) else message(reason(error) + if_full(str(error), "; "))
+    if os.strerror(errno.EAGAIN) in said:  # also of a compiler, which starts processes of its own
+        said += f"; {REMEDY}"
     return Outcome(point, "crashed" if may_pass(error) else "refused", said, clock_mhz)
 
 
@@ -247,76 +232,25 @@ def fit_point(work: _Work) -> Outcome:
     )
 
 
-def _run(works: Sequence[_Work], executor: Executor, kept: OutputFolder, record: Callable[[Outcome], None]) -> None:
-    with _held_back():
-        futures: dict[Future[Outcome], _Work] = {executor.submit(_worked, fit_point, work): work for work in works}
-    for future in as_completed(futures):
-        work = futures[future]
-        try:
-            outcome = future.result()
-        except BrokenProcessPool:
-            continue
-        except Exception as error:  # whatever a worker or the cluster raises concerns this point only
-            outcome = Outcome(work.point, "crashed", f"{type(error).__name__}: {error}")
+def _run(
+    works: Sequence[_Work],
+    jobs: int,
+    scheduler: str | None,
+    kept: OutputFolder,
+    record: Callable[[Outcome], None],
+) -> None:
+    """Fit points in local processes or on a cluster, and keep what became of each, unless it may be otherwise next time."""
+
+    def fitted(work: _Work, said: Outcome | str) -> None:
+        outcome = Outcome(work.point, "crashed", message(said)) if isinstance(said, str) else said
         if outcome.status != "crashed":
             kept.write({work.file: json.dumps(asdict(outcome), indent=2, allow_nan=False).encode() + b"\n"})
         record(outcome)
 
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold signals back from this process, and from those that it starts, until the block has ended."""
-    with undisturbed():
-        # For the processes that are started. In this one a signal finds its way: threads of libraries have no mask.
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-def _worked(fit: Callable[[_Work], Outcome], work: _Work) -> Outcome:
-    """Fit one point in a worker; a signal that asks it to end does so once what the point has begun is cleaned up."""
-    with _quietly():
-        return fit(work)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """End a worker where the block is left by `SystemExit`, of which the executor would make a result or a message."""
-    try:
-        yield
-    except SystemExit as asked:
-        os._exit(asked.code if isinstance(asked.code, int) else 1)
-
-
-def _begin_worker() -> None:
-    """Let a worker end without a word where a signal asks for it, and where its parent is killed.
-
-    The parent has held signals back up to here.
-    """
-    for number in HELD:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a hang-up under nohup
-            signal.signal(number, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with _quietly():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
-
-
-def _end_with_parent() -> None:
-    """Ask this process to end once its parent has: it would wait for work without end, with all that it has loaded."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        # To the thread that waits for work: a wait is left only where the signal comes to it.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-
-
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """End once; nothing comes between what cleans up."""
-    for other in HELD:
-        signal.signal(other, lambda _number, _frame: None)
-    raise SystemExit(128 + number)
+    if scheduler is None:
+        in_processes(fit_point, works, jobs, fitted)
+    else:
+        on_cluster(fit_point, works, scheduler, fitted)
 
 
 def _read(file: Path, point: Point) -> Outcome | None:
@@ -327,66 +261,3 @@ def _read(file: Path, point: Point) -> Outcome | None:
         return replace(from_json(Outcome, entry), point=point)
     except (OSError, ValueError, MuxflowError):
         return None
-
-
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    """Keep files of the current folder, such as `pickle.py`, from being run by a Python that is started meanwhile."""
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[SAFE_PATH]
-        else:
-            os.environ[SAFE_PATH] = before
-
-
-@contextmanager
-def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
-    if scheduler is None:
-        # Spawned, not forked: the caller may have threads (torch) that a fork would leave locked.
-        before = set(multiprocessing.active_children())
-        spawned = multiprocessing.get_context("spawn")
-        with _safe_path(), ProcessPoolExecutor(jobs, spawned, _begin_worker) as pool:
-            try:
-                yield pool
-            except BaseException:
-                # That ends what waits, too: the pool's thread fails at one that is cancelled. The pool waits for its thread
-                # then: one that still ends while Python does writes to a pipe that is closed.
-                _end_workers(set(multiprocessing.active_children()) - before)
-                raise
-        return
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise ToolError(
-            f"the package distributed is not installed; --scheduler needs it: {install_extra('sweep')}"
-        ) from None
-    try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ToolError(
-            f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler` and workers with "
-            "`dask worker`, in an environment that has Muxflow"
-        ) from None
-    with client, client.get_executor() as executor:
-        try:
-            yield executor
-        except BaseException:
-            executor.shutdown(wait=False)  # Dask cancels what runs, too
-            raise
-
-
-def _end_workers(workers: Collection[BaseProcess]) -> None:
-    """Ask workers to end, and kill those that have not after GRACE_SECONDS."""
-    for worker in workers:
-        worker.terminate()
-    waited = {worker.sentinel: worker for worker in workers}
-    until = time.monotonic() + GRACE_SECONDS
-    while waited and (left := until - time.monotonic()) > 0:
-        for ended in wait(list(waited), left):
-            del waited[ended]  # type: ignore[arg-type]
-    for worker in waited.values():
-        worker.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,7 +25,8 @@ def training_bars(wanted: bool) -> Iterator[Begin]:
 
         def begin(title: str, total: int, done: int = 0) -> Told:
             if wanted and not live:
-                console.print(f"{title}: {done} of {total} ...", highlight=False, soft_wrap=True)
+                with suppress(OSError):  # a full disk takes no remarks; the training counts
+                    console.print(f"{title}: {done} of {total} ...", highlight=False, soft_wrap=True)
             task = bars.add_task(title, total=total, completed=done)
 
             def told(done: int, loss: float | None = None) -> None:

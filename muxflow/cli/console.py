@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -25,8 +25,24 @@ class _StandardError(PlainConsole):
     """Where standard error takes nothing, on a full disk, a command goes on without its remarks: the answer counts."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        with suppress(OSError):
+        try:
             super().print(*objects, **options)
+        except OSError:
+            with suppress(OSError, ValueError):
+                _drop_unwritten(self.file)
+
+
+def _drop_unwritten(stream: IO[str]) -> None:
+    """Drop what a stream holds and its file has not taken: whoever flushes it next, as Python before a process, would fail."""
+    number = stream.fileno()
+    former, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, number)
+        stream.flush()
+    finally:
+        os.dup2(former, number)
+        os.close(former)
+        os.close(nowhere)
 
 
 # A file or a pipe has no width of its own: wide enough for the tables.

@@ -70,6 +70,10 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
         return Failure(message(f"{what} ({error.strerror}){_hint(error)}"), GENERAL)
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return Failure("too many files are open; raise the limit (ulimit -n), or use fewer --jobs", GENERAL)
+    if _at_limit(error):
+        return Failure(
+            "no more processes or threads can be started; raise the limit (ulimit -u), or use fewer --jobs", GENERAL
+        )
     if isinstance(error, EOFError | ValueError) and (compiled := _compiled_file(error)) is not None:
         why = "as by a disk that was full when Python wrote it; remove it and run this again"
         return Failure(message(f"{compiled} is damaged, {why}"), GENERAL)
@@ -79,6 +83,15 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
     return Failure(message(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
+
+
+def _at_limit(error: BaseException) -> bool:
+    """Tell whether an error is that the user has as many processes and threads as the system allows."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EAGAIN and error.strerror == os.strerror(
+            errno.EAGAIN
+        )  # a pipe's text is another one
+    return isinstance(error, RuntimeError) and str(error) == "can't start new thread"
 
 
 def _compiled_file(error: BaseException) -> str | None:

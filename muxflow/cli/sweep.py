@@ -19,6 +19,7 @@ from muxflow.dataflow.quantities import count, counted, rounded, si
 from muxflow.dataflow.text import in_one_line
 from muxflow.frontend.registry import find
 from muxflow.sweep import names_file, plan, run_sweep
+from muxflow.sweep_cluster import check_address
 from muxflow.sweep_results import ROWS, TABLE, Outcome
 
 
@@ -41,7 +42,10 @@ def sweep(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("build/sweep"),
     jobs: Annotated[int, typer.Option(min=1, max=MOST_JOBS, help="Local processes.")] = os.cpu_count() or 1,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, instead of local processes.")
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, tcp://host:port or tls://host:port, instead of local processes."
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace results of other points in the folder, or changed ones.")
@@ -58,6 +62,8 @@ def sweep(
     for name in filter(names_file, models):
         find(Path(name))
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
+    if scheduler is not None:
+        check_address(scheduler)
     with tasks(as_json) as begin:
         done = begin(f"sweep of {counted(len(points), 'point')}", len(points))
 

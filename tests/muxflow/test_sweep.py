@@ -14,7 +14,7 @@ import pytest
 from distributed import LocalCluster
 
 import muxflow
-from muxflow import sweep
+from muxflow import sweep, sweep_cluster
 from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Resources
@@ -175,9 +175,9 @@ def test_a_kept_result_that_is_none_is_fitted_again(tmp_path, models, monkeypatc
     file.write_text(json.dumps(json.loads(file.read_text()) | damage))
     ran = []
 
-    def fitted(works, _executor, _folder, record):
+    def fitted(works, *rest):
         ran.extend(works)
-        record(whole[0])
+        rest[-1](whole[0])
 
     monkeypatch.setattr(sweep, "_run", fitted)
     assert run_sweep(points, tmp_path) == whole
@@ -201,10 +201,10 @@ def fail(work):
 @pytest.fixture
 def workers(tmp_path, monkeypatch):
     """Functions that the processes of a pool can import, which those of a test module are not."""
-    (tmp_path / "sweep_workers.py").write_text(WORKERS)
+    (tmp_path / "odd_workers.py").write_text(WORKERS)
     monkeypatch.syspath_prepend(tmp_path)
-    yield importlib.import_module("sweep_workers")
-    del sys.modules["sweep_workers"]
+    yield importlib.import_module("odd_workers")
+    del sys.modules["odd_workers"]
 
 
 def test_a_worker_that_dies_takes_no_other_point_with_it(tmp_path, models, monkeypatch, workers):
@@ -287,7 +287,9 @@ def test_a_module_in_the_current_folder_is_not_run(tmp_path, models, monkeypatch
 def test_on_a_cluster(tmp_path, models):
     """A local Dask cluster by its address gives what local processes give."""
     points = (*plan(models, ["pynq-z2"]), Point(models[0], "pynq-z2", lut=0.0002))
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
         outcomes = run_sweep(points, tmp_path / "cluster", scheduler=cluster.scheduler_address)
     assert outcomes == run_sweep(points, tmp_path / "local")
     assert [o.status for o in outcomes] == ["fitted", "fitted", "refused"]
@@ -309,7 +311,9 @@ def test_an_interruption_does_not_wait_for_a_cluster(tmp_path, models, monkeypat
 
     monkeypatch.setattr(folding, "fit", fit)
     points = plan(models[:1], ["pynq-z2", "zcu104"])
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
         with pytest.raises(KeyboardInterrupt):
             run_sweep(points, tmp_path / "cluster", scheduler=cluster.scheduler_address, progress=interrupt)
         assert begun.is_set() and not waited_for
@@ -317,7 +321,7 @@ def test_an_interruption_does_not_wait_for_a_cluster(tmp_path, models, monkeypat
 
 
 def test_no_scheduler(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(sweep, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(sweep_cluster, "CONNECT_SECONDS", 0.2)
     with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run_sweep(plan(models, ["pynq-z2"]), tmp_path, scheduler="tcp://127.0.0.1:9")
 

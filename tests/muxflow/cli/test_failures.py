@@ -184,8 +184,12 @@ def test_a_standard_output_that_is_closed_or_full(workplace: Path) -> None:
     assert done.returncode == 0 and "pynq-z2" in done.stdout
     done = shell("muxflow boards 2> /dev/full --bad", workplace)
     assert done.returncode == 2
-    done = shell("muxflow fit small.npz 2> /dev/full", workplace)  # remarks on the way there are no part of the answer
-    assert done.returncode == 0 and "cycles" in done.stdout
+    for command in (
+        "fit small.npz",
+        "sweep small.npz --jobs 1 -o swept",
+    ):  # remarks on the way are no part of the answer
+        done = shell(f"muxflow {command} 2> /dev/full", workplace)
+        assert done.returncode == 0 and "cycles" in done.stdout
 
 
 def test_a_terminal_of_ascii(workplace: Path) -> None:
@@ -243,6 +247,16 @@ def test_too_many_open_files_are_no_mistake_of_muxflow(number: int) -> None:
     failure = failure_of(OSError(number, os.strerror(number)), [])
     assert failure.code == 1
     assert failure.message == "too many files are open; raise the limit (ulimit -n), or use fewer --jobs"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)), RuntimeError("can't start new thread")]
+)
+def test_a_limit_of_processes_is_no_mistake_of_muxflow(error: Exception) -> None:
+    failure = failure_of(error, [])
+    assert failure.code == 1 and failure.message.startswith(
+        "no more processes or threads can be started; raise the limit"
+    )
 
 
 def test_a_compiled_source_that_a_full_disk_cut_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
