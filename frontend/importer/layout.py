@@ -6,9 +6,15 @@
 | 1-D | (C, L) | (L, C) |
 | 2-D | (C, H, W) | (H, W, C) |
 | 3-D | (C, D, H, W) | (D, H, W, C) |
+
+Axes of size one come and go in the model (Squeeze, Unsqueeze, Reshape) without a stream of its own: see `Axes`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +23,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.values import Tensor
 
+Number = TypeVar("Number")
 MOST_SPATIAL = 3
 SUPPORTED_MAPS = "(C, L), (C, H, W) and (C, D, H, W)"
 """How messages name the maps that streams can carry."""
@@ -59,9 +66,80 @@ def channel_first(stream: Stream) -> IntArray:
     return np.moveaxis(natural(stream), -1, 0)
 
 
+def map_index(stream: Stream, sizes: Sequence[int]) -> IntArray:
+    """Return the index of a feature map of these spatial axes: those of the stream, but for some of size one."""
+    return channel_first(stream).reshape(stream.channels, *sizes)
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The spatial axes of a model's map, and where they are in its stream, which may have other axes of size one.
+
+    `sizes`: of the model's axes; `places`: the model's axis that each one of the stream is, None where the model has none.
+    """
+
+    sizes: tuple[int, ...]
+    places: tuple[int | None, ...]
+
+    @property
+    def added(self) -> tuple[int, ...]:
+        """The model's axes, all of size one, that the stream has not."""
+        return tuple(axis for axis in range(len(self.sizes)) if axis not in self.places)
+
+    def in_stream(self, numbers: Sequence[Number], neutral: Number) -> tuple[Number, ...]:
+        """Give the stream's axes what those of the model have: one number each, or one before all and then one after all.
+
+        `neutral`: of an axis that the model has not.
+        """
+        rank = len(self.sizes)
+        sides = [numbers[start : start + rank] for start in range(0, len(numbers), rank)]
+        return tuple(neutral if place is None else side[place] for side in sides for place in self.places)
+
+    def adds(self, pads: Sequence[int]) -> bool:
+        """Tell whether there is padding, before all axes and then after, along an axis that the stream has not."""
+        return any(pads[axis] or pads[axis + len(self.sizes)] for axis in self.added)
+
+    def check(self, label: str, sizes: Sequence[int]) -> None:
+        """Raise UnsupportedError naming the node where it makes a map of these sizes whose added axes are not of size one."""
+        for axis in self.added:
+            if sizes[axis] != 1:
+                raise UnsupportedError(
+                    f"{label}: makes {sizes[axis]} positions of axis {axis + 2}, of size one, which was added to a map of "
+                    f"{len(self.places)} spatial axes; supported is what leaves one position there, so give the map this axis "
+                    "from the input on (Conv2d in place of Conv1d)"
+                )
+
+
+def axes_of(tensor: Tensor, stream: Stream) -> Axes | None:
+    """Return the spatial axes of a tensor that is the stream's map in the model's (C, ...) order, None for any other."""
+    own, given = stream.shape[:-1], tensor.index.shape[1:]
+    if not 1 <= len(given) <= MOST_SPATIAL or len(tensor.index) != stream.channels:
+        return None
+    if [size for size in own if size > 1] != [size for size in given if size > 1]:
+        return None
+    if not np.array_equal(tensor.index, map_index(stream, given)):
+        return None
+    places: list[int | None] = [None] * len(own)
+    for here, there in zip(_runs(own), _runs(given), strict=True):
+        for axis, place in zip(here, there, strict=False):
+            places[axis] = place
+    return Axes(given, tuple(places))
+
+
+def _runs(sizes: Sequence[int]) -> list[list[int]]:
+    """List axes one by one, and all neighbours of size one together before and after them."""
+    runs: list[list[int]] = [[]]
+    for axis, size in enumerate(sizes):
+        if size > 1:
+            runs += [[axis], []]
+        else:
+            runs[-1].append(axis)
+    return runs
+
+
 def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
-    """Tell whether the tensor is the stream's map in the model's (C, ...) order."""
-    return tensor.index.ndim > 1 and np.array_equal(tensor.index, channel_first(stream))
+    """Tell whether the tensor is the stream's map in the model's (C, ...) order, whatever axes of size one it has."""
+    return axes_of(tensor, stream) is not None
 
 
 def _is_shuffled(tensor: Tensor, stream: Stream) -> bool:
@@ -73,15 +151,17 @@ def _is_shuffled(tensor: Tensor, stream: Stream) -> bool:
     return bool((order < len(maps)).all()) and np.array_equal(tensor.index, maps[order])
 
 
-def check_feature_map(label: str, tensor: Tensor, stream: Stream, supported: str) -> None:
-    """Raise UnsupportedError naming the node where its input is no feature map; `supported`: what may be there."""
-    if not is_feature_map(tensor, stream):
+def feature_axes(label: str, tensor: Tensor, stream: Stream, supported: str) -> Axes:
+    """Return the axes of a map; raises UnsupportedError naming the node where it is none; `supported`: what may be there."""
+    axes = axes_of(tensor, stream)
+    if axes is None:
         if _is_shuffled(tensor, stream):
             raise UnsupportedError(f"{label}: {SHUFFLED}")
         raise UnsupportedError(
             f"{label}: its input is not a map in the order its stream has (shape {tensor.index.shape}); "
-            f"supported are {supported}, not re-ordered before"
+            f"supported are {supported}, not re-ordered before; only axes of size one may come and go"
         )
+    return axes
 
 
 def is_channel_last(tensor: Tensor, stream: Stream) -> bool:
