@@ -51,7 +51,8 @@ def _on_grid(readout: Readout) -> tuple[IntArray, IntArray]:
         what = "scale" if grid is None else "offset"
         raise GraphError(
             f"the {what}s of the classes have no common integer grid with factors up to {LARGEST_FACTOR} (LARGEST_FACTOR), so "
-            "the largest integer is not always the largest logit; keep the read-out on the host, or train the last layer with one scale and no bias or an integer one (Int32Bias)"
+            "the largest integer is not always the largest logit; keep the read-out on the host, or train the last layer with "
+            "one scale and no bias or an integer one (Int32Bias)"
         )
     return np.array(grid[0], np.int64) * steps[0], steps[1]
 

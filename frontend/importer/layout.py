@@ -32,6 +32,11 @@ SHUFFLED = (
     "groups in its place, which mixes the channels of all groups, or leave it out"
 )
 """What is wrong with a permutation of channels, and what to do."""
+UNFOLDED = (
+    "it reads pixels that were made of channels, as by PixelShuffle (DepthToSpace), whose order no stream has; supported is that "
+    "at the end of a model, where the host re-orders the output; use ConvTranspose, or Resize and a convolution, in its place"
+)
+"""What is wrong with a map whose pixels come of channels, and what to do."""
 
 
 def stream_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -151,15 +156,25 @@ def _is_shuffled(tensor: Tensor, stream: Stream) -> bool:
     return bool((order < len(maps)).all()) and np.array_equal(tensor.index, maps[order])
 
 
+def _is_unfolded(tensor: Tensor, stream: Stream) -> bool:
+    """Tell whether the tensor is a map of more pixels than the stream has, made of its channels."""
+    channels, *sizes = tensor.index.shape
+    own = stream.shape[:-1]
+    grown = len(sizes) == len(own) and all(size % one == 0 for size, one in zip(sizes, own, strict=True))
+    return grown and tensor.index.size == stream.size and channels < stream.channels
+
+
 def feature_axes(label: str, tensor: Tensor, stream: Stream, supported: str) -> Axes:
     """Return the axes of a map; raises UnsupportedError naming the node where it is none; `supported`: what may be there."""
     axes = axes_of(tensor, stream)
     if axes is None:
         if _is_shuffled(tensor, stream):
             raise UnsupportedError(f"{label}: {SHUFFLED}")
+        if _is_unfolded(tensor, stream):
+            raise UnsupportedError(f"{label}: {UNFOLDED}")
         raise UnsupportedError(
             f"{label}: its input is not a map in the order its stream has (shape {tensor.index.shape}); "
-            f"supported are {supported}, not re-ordered before; only axes of size one may come and go"
+            f"supported are {supported}, not re-ordered before; axes of size one may come and go after that of the channels"
         )
     return axes
 
