@@ -104,14 +104,19 @@ class Axes:
         """Tell whether there is padding, before all axes and then after, along an axis that the stream has not."""
         return any(pads[axis] or pads[axis + len(self.sizes)] for axis in self.added)
 
-    def check(self, label: str, sizes: Sequence[int]) -> None:
-        """Raise UnsupportedError naming the node where it makes a map of these sizes whose added axes are not of size one."""
+    def check(self, label: str, sizes: Sequence[int], pads: Sequence[int] = ()) -> None:
+        """Raise UnsupportedError naming the node where it makes a map of these sizes whose added axes are not of size one.
+
+        `pads`: what it adds by itself; none is along such an axis, not even in place of the position there.
+        """
         for axis in self.added:
-            if sizes[axis] != 1:
+            padded = any(pads[axis :: len(self.sizes)])
+            if sizes[axis] != 1 or padded:
+                what = "pads" if padded else f"makes {sizes[axis]} positions of"
                 raise UnsupportedError(
-                    f"{label}: makes {sizes[axis]} positions of axis {axis + 2}, of size one, which was added to a map of "
-                    f"{len(self.places)} spatial axes; supported is what leaves one position there, so give the map this axis "
-                    "from the input on (Conv2d in place of Conv1d)"
+                    f"{label}: {what} axis {axis + 2}, of size one, which was added to a map of {len(self.places)} spatial "
+                    "axes; supported is what leaves the one position there, so give the map this axis from the input on (Conv2d "
+                    "in place of Conv1d)"
                 )
 
 

@@ -61,7 +61,7 @@ def with_padding(builder: Builder, padded: Padded, inner: Tensor) -> Tensor:
     node, source = padded.node, builder.streams[inner.stream]
     axes = feature_axes(node.label, inner, source, f"{SUPPORTED_MAPS} maps")
     sizes = grown(axes.sizes, padded.pads)
-    axes.check(node.label, sizes)
+    axes.check(node.label, sizes, padded.pads)
     if inner.rows > source.channels:
         raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before it")
     code = code_of(node.label, inner, padded.fill, builder.opset)

@@ -60,8 +60,9 @@ def pad(importer: Importer, node: ModelNode) -> Value:
         value = replace(value, index=np.moveaxis(value.index, -1, 0))
         before, after = (side[:1] + side[-1:] + side[1:-1] for side in (before, after))
     if any(before[:2]) or any(after[:2]):
+        behind = "; behind the input's quantizer of channel-last maps, too" if isinstance(value, Image) else ""
         raise UnsupportedError(
-            f"{node.label}: pads images or channels; supported is padding of the axes after the channels"
+            f"{node.label}: pads images or channels; supported is padding of the axes after the channels{behind}"
         )
     pads = tuple(map(sum, zip(around, (*before[2:], *after[2:]), strict=True)))
     padded = Padded(node, value, pads, np.full((1, value.index.shape[0], *(1,) * (rank - 1)), fill, np.float32))
@@ -183,7 +184,7 @@ def resized(importer: Importer, node: ModelNode, tensor: Tensor, op: Resize) -> 
     axes = map_axes(importer, node, tensor)
     whole = Stream((*axes.sizes, tensor.index.shape[0]), 0, 0)
     sizes = tuple(axis.kept for axis in op.axes(whole))
-    axes.check(node.label, sizes)
+    axes.check(node.label, sizes, op.pads)
     op = replace(op, factors=axes.in_stream(op.factors, 1), pads=axes.in_stream(op.pads, 0))
     name = importer.emit(node.name, op, tensor.stream)
     importer.describe(name, tensor.scale)
