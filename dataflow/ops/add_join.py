@@ -15,8 +15,8 @@ from muxflow.dataflow.ops.spatial import meet
 class AddJoin(Op):
     """Add two streams of one shape, element by element; both stand on the same integer grid.
 
-    - Inputs `a`, `b` of one shape `S`; output `S`. Vectors, one pixel each, may have other axes of size 1 than each
-      other; the output has the shape of `a`.
+    - Inputs `a`, `b` of one shape `S`; output `S`. They may have other spatial axes of size 1 than each other; the output
+      has the shape of `a`.
     - `y = a + b`.
     - Interval `[a.lo + b.lo, a.hi + b.hi]` (tight).
     - `T = size / (PE * pixels)`; both inputs are read and the output written in every iteration.

@@ -22,7 +22,7 @@ class Concat(Op):
 
     - Attributes `whole`; `sides`, `(A + B,)`: from which input each channel of the output comes, 0 for `a`, 1 for `b`,
       each giving its own in their order; empty: `a` first. Inputs `(*S, A)` and `(*S, B)`; output `(*S, A + B)`.
-      Vectors, one pixel each, may have other axes of size 1 than each other; the output has those of `a`. With `whole`
+      They may have other spatial axes of size 1 than each other; the output has those of `a`. With `whole`
       the inputs are of any shape, flattened maps, and the output is the vector `(1, ..., 1, size of a + size of b)` with
       the axes of `a`; it takes no `sides`.
     - Interval: the hull of both (tight).

@@ -24,5 +24,6 @@ def cube(sizes: Sequence[int], fill: int = 1, *, row: bool = False) -> Cube:
 
 
 def meet(a: Stream, b: Stream) -> bool:
-    """Tell whether the pixels of two maps meet: equal spatial sizes, or vectors, one pixel each on axes that may differ."""
-    return a.shape[:-1] == b.shape[:-1] or a.pixels == b.pixels == 1
+    """Tell whether the pixels of two maps meet: equal spatial sizes, but for axes of size one, which either may have alone."""
+    first, second = ([size for size in one.shape[:-1] if size > 1] for one in (a, b))
+    return first == second

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.importer.layout import channel_first, is_feature_map
+from muxflow.frontend.importer.layout import is_feature_map, map_index
 from muxflow.frontend.importer.values import Tensor
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import ModelNode
@@ -62,8 +62,9 @@ def unsigned_codes(importer: Importer, node: ModelNode, position: int, scale: fl
 
 
 def codes_of(importer: Importer, node: ModelNode, name: str, scale: float) -> Tensor:
-    """Give the stream `name` as the node's output: codes of one scale."""
+    """Give the stream `name` as the node's output: codes of one scale, a map of the sizes of its first input."""
+    sizes = importer.tensor(node, 0).index.shape[1:]
     scales = np.array([scale])
     importer.describe(name, scales)
     importer.tensors[name] = node.outputs[0]
-    return Tensor(name, channel_first(importer.streams[name]), scales)
+    return Tensor(name, map_index(importer.streams[name], sizes), scales)

@@ -24,7 +24,7 @@ KERNELS = {"Conv": 1, "ConvInteger": 1, "ConvTranspose": 1, "DeformConv": 1, "QL
 """Convolutions, and which of their inputs is the kernel."""
 SIZES = 256
 """Most numbers of a constant that may be sizes."""
-REORDERINGS = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
+REORDERINGS = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "DepthToSpace")
 MOVES = (*REORDERINGS, "Concat", "Gather", "Slice")
 """Nodes that only move elements."""
 

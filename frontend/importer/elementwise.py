@@ -104,7 +104,7 @@ def batch_normalization(importer: Importer, node: ModelNode) -> Value:
 
 @handles(*REORDERINGS)
 def reorder(importer: Importer, node: ModelNode) -> Value:
-    """Import Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
+    """Import Reshape, Flatten, Transpose, Squeeze, Unsqueeze, DepthToSpace: they only move elements, so they cost nothing."""
     value = importer.values[node.inputs[0]]
     value = value if isinstance(value, Image) else importer.tensor(node, 0)
     return replace(value, index=moved(node, value.index, partial(importer.constant, node)))

@@ -118,8 +118,12 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
     return result.then(constant_step("Add", offset, f"{node.label} offsets")) if offset.any() else result
 
 
-def _codes(importer: Importer, node: ModelNode, position: int) -> str:
-    return unsigned_codes(importer, node, position, scale_of(node), whole(node, "bits"))
+def _codes(importer: Importer, node: ModelNode) -> list[str]:
+    """Return the streams of codes that a join of the muxflow domain reads; raises UnsupportedError where they do not meet."""
+    sizes = [importer.tensor(node, position).index.shape[1:] for position in (0, 1)]
+    if sizes[0] != sizes[1]:
+        raise UnsupportedError(f"{node.label}: maps of {sizes[0]} and {sizes[1]}; height and width must agree")
+    return [unsigned_codes(importer, node, position, scale_of(node), whole(node, "bits")) for position in (0, 1)]
 
 
 def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
@@ -129,7 +133,7 @@ def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
 @handles("MuxJoin", domains=(MUXFLOW,))
 def mux_join(importer: Importer, node: ModelNode) -> Value:
     """Import MuxJoin of the muxflow domain, in its four select modes and with either mix."""
-    x, f = _codes(importer, node, 0), _codes(importer, node, 1)
+    x, f = _codes(importer, node)
     select = str(attribute(node, "select"))
     name, mix = node.name, node.attributes.get("mix", "mean")  # older files have none
     if select == "always":
@@ -154,7 +158,7 @@ def mux_join(importer: Importer, node: ModelNode) -> Value:
 @handles("OrJoin", domains=(MUXFLOW,))
 def or_join(importer: Importer, node: ModelNode) -> Value:
     """Import OrJoin of the muxflow domain."""
-    x, f = _codes(importer, node, 0), _codes(importer, node, 1)
+    x, f = _codes(importer, node)
     return _joined(importer, node, importer.emit(node.name, OrJoin(), x, f))
 
 

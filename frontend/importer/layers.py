@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
@@ -17,15 +18,16 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import (
     SUPPORTED_MAPS,
-    channel_first,
+    Axes,
     is_pixel_by_pixel,
+    map_index,
     natural,
 )
-from muxflow.frontend.importer.maps import padded_map
+from muxflow.frontend.importer.maps import map_axes, padded_map
 from muxflow.frontend.importer.products import multiplied, operand, weight_codes
-from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, grown
+from muxflow.frontend.importer.values import Doubles, Generated, Padded, Tensor, Value, grown
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import pads_itself, window_of, with_padding
+from muxflow.frontend.importer.windows import in_stream, pads_itself, window_of, with_padding
 from muxflow.frontend.model import Constant, ModelNode
 
 
@@ -33,39 +35,59 @@ from muxflow.frontend.model import Constant, ModelNode
 def convolution(importer: Importer, node: ModelNode) -> Value:
     """Import Conv: dense, grouped or depthwise; any kernel, stride, padding and dilation, one to three spatial axes."""
 
-    def takes(inner: Tensor, code: int) -> bool:
-        """Refuse a code that may differ from that of the layer's own zeros, or between channels once they are aligned."""
+    def takes(padded: Padded, inner: Tensor, axes: Axes, code: int) -> bool:
+        """Refuse a code that may differ from that of the layer's own zeros, or between channels once they are aligned.
+
+        Along an axis that the stream has not only zeros may be left out.
+        """
+        if axes.adds(padded.pads) and padded.fill.any():
+            return False
         meaning = inner.meaning()
         zero = code == 0 and meaning is not None and not meaning[1].any()
         return zero or (inner.scale.size == 1 and not pads_itself(node))
 
     tensor, around, code = padded_map(importer, node, f"convolutions on {SUPPORTED_MAPS}", takes)
     source = importer.streams[tensor.stream]
-    rows, group_channels, kernel, weight_scale = _shape_of_weights(importer, node, source)
+    axes = map_axes(importer, node, tensor)
+    rows, group_channels, kernel, weight_scale = _shape_of_weights(importer, node, len(axes.sizes))
     groups = int(node.attributes.get("group", 1))
     if group_channels * groups != source.channels:
         raise UnsupportedError(
             f"{node.label}: weights for {group_channels * groups} channels, input has {source.channels}"
         )
-    window = window_of(node, kernel, grown(source.shape[:-1], around), groups)
+    window = window_of(node, kernel, grown(axes.sizes, around), groups)
     tensor, scale, offset = operand(importer, node, tensor, group_channels == 1)
     window = with_padding(_with_pad_code(node, window, scale, offset), around, code)
-    stream = tensor.stream
-    if prod(kernel) > 1 or prod(window.stride) > 1 or any(window.pads):
+    sizes, read = window.output_size(*axes.sizes), [_read_at(window, axis) for axis in axes.added]
+    window, stream = in_stream(node.label, window, axes), tensor.stream
+    if prod(window.kernel) > 1 or prod(window.stride) > 1 or any(window.pads):
         stream = importer.emit(f"{node.name}_window", window, stream)
-    supply, matrix = _supply(importer, node, groups, importer.streams[stream].pixels)
+    columns = dict(zip(axes.added, read, strict=True))
+    supply, matrix = _supply(importer, node, groups, importer.streams[stream].pixels, columns)
 
     def by_row(channel_values: Doubles) -> Doubles:
         return np.repeat(channel_values, rows // source.channels) if channel_values.size > 1 else channel_values
 
     offsets = matrix.sum(axis=1) * weight_scale * by_row(offset) if offset.any() else None
-    op = MatrixVector(groups, prod(kernel))
-    return multiplied(importer, node, tensor, stream, supply, op, by_row(scale) * weight_scale, offsets, channel_first)
+    op = MatrixVector(groups, prod(window.kernel))
+
+    def order(stream: Stream) -> IntArray:
+        return map_index(stream, sizes)
+
+    return multiplied(importer, node, tensor, stream, supply, op, by_row(scale) * weight_scale, offsets, order)
 
 
-def _shape_of_weights(importer: Importer, node: ModelNode, source: Stream) -> tuple[int, int, tuple[int, ...], Doubles]:
-    """Return (rows, input channels of a group, kernel, scale of each row or of all) of a convolution's weights."""
-    rank = len(source.shape) - 1
+def _read_at(window: SlidingWindow, axis: int) -> int | None:
+    """Return which position of a kernel reads the one of an axis of size one, where all others read padding; None for none."""
+    at, beside = divmod(window.pads[axis], window.dilation[axis])
+    return at if not beside and at < window.kernel[axis] else None
+
+
+def _shape_of_weights(importer: Importer, node: ModelNode, rank: int) -> tuple[int, int, tuple[int, ...], Doubles]:
+    """Return (rows, input channels of a group, kernel, scale of each row or of all) of a convolution's weights.
+
+    `rank`: spatial axes of the map.
+    """
     weights = importer.values[node.inputs[1]]
     if isinstance(weights, Generated):
         if int(node.attributes.get("group", 1)) != 1:
@@ -95,11 +117,18 @@ def _with_pad_code(node: ModelNode, window: SlidingWindow, scale: Doubles, offse
     return replace(window, pad_code=int(code[0]))
 
 
-def _supply(importer: Importer, node: ModelNode, groups: int, vectors: int) -> tuple[Op, IntArray]:
-    """Return (the source of a convolution's weights, their matrix) for a number of vectors a frame."""
+def _supply(
+    importer: Importer, node: ModelNode, groups: int, vectors: int, read: Mapping[int, int | None]
+) -> tuple[Op, IntArray]:
+    """Return (the source of a convolution's weights, their matrix) for a number of vectors a frame.
+
+    `read`: the one position of the kernel that is taken on each axis that the stream has not, None where all read padding.
+    """
     weights = importer.values[node.inputs[1]]
     if not isinstance(weights, Generated):
         codes, _ = weight_codes(importer, node, 1, 0)
+        for axis, position in read.items():
+            codes = np.take(codes, [position or 0], 2 + axis) * (position is not None)
         matrix = np.moveaxis(codes, 1, -1).reshape(len(codes), -1)
         return RomWeights(matrix, groups, vectors), matrix
     made = weights.automaton

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
+from itertools import combinations
 from math import prod
 from typing import cast
 
@@ -13,7 +14,7 @@ import numpy as np
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer.float_chain import BINARY, Evaluator, Floats, Step
-from muxflow.frontend.importer.layout import channel_first, check_feature_map, is_feature_map
+from muxflow.frontend.importer.layout import Axes, axes_of, feature_axes, is_feature_map, map_index
 from muxflow.frontend.importer.padding import code_of
 from muxflow.frontend.importer.values import Image, Numbers, Padded, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -34,22 +35,29 @@ def feature_map(importer: Importer, node: ModelNode, supported: str) -> Tensor:
         return tensor
     gathered = _blocks(importer, node, tensor)
     if gathered is None:
-        check_feature_map(node.label, tensor, source, supported)
+        feature_axes(node.label, tensor, source, supported)
     return gathered or tensor
 
 
+def map_axes(importer: Importer, node: ModelNode, tensor: Tensor) -> Axes:
+    """Return the axes of a tensor that is a feature map."""
+    return feature_axes(node.label, tensor, importer.streams[tensor.stream], "maps")
+
+
 def padded_map(
-    importer: Importer, node: ModelNode, supported: str, takes: Callable[[Tensor, int], bool]
+    importer: Importer, node: ModelNode, supported: str, takes: Callable[[Padded, Tensor, Axes, int], bool]
 ) -> tuple[Tensor, tuple[int, ...], int]:
     """Return a node's first input, which must be a map, and the padding that the node's own window adds: pads and code.
 
-    `takes`: whether that window can add padding of a code around a map; where it cannot, a node before it does.
+    `takes`: whether that window can add the padding, of a code, around the map of these axes; where it cannot, a node before
+    it does.
     """
     value = importer.values[node.inputs[0]]
     if isinstance(value, Padded) and isinstance(value.inner, Tensor):
         inner = value.inner
         code = code_of(value.node.label, inner, value.fill, importer.opset)
-        if is_feature_map(inner, importer.streams[inner.stream]) and takes(inner, code):
+        axes = axes_of(inner, importer.streams[inner.stream])
+        if axes is not None and takes(value, inner, axes, code):
             return inner, value.pads, code
     tensor = feature_map(importer, node, supported)
     return tensor, (0,) * (2 * tensor.index.ndim - 2), 0
@@ -58,22 +66,38 @@ def padded_map(
 def _blocks(importer: Importer, node: ModelNode, tensor: Tensor) -> Tensor | None:
     """Lay out a map whose channels are blocks of pixels, in either order of channel and pixel; None for any other."""
     stream = importer.streams[tensor.stream]
-    sizes, made = stream.shape[:-1], tensor.index.shape[1:]
-    if len(sizes) != len(made) or any(size % new for size, new in zip(sizes, made, strict=True)):
-        return None
-    kernel = tuple(size // new for size, new in zip(sizes, made, strict=True))
-    if prod(kernel) * stream.channels != tensor.index.shape[0]:
-        return None
-    for groups in (1, stream.channels):
-        window = SlidingWindow(kernel, kernel, groups=groups)
-        (index,) = window.compute(np.arange(stream.size).reshape(1, *stream.shape))
-        if np.array_equal(np.moveaxis(index[0], -1, 0), tensor.index):
-            return in_blocks(importer, node, tensor, window)
+    channels, *made = tensor.index.shape
+    sizes = stream.shape[:-1]
+    for arranged in _arranged(made, len(sizes)):
+        kernel = tuple(size // new for size, new in zip(sizes, arranged, strict=True))
+        if (
+            any(size % new for size, new in zip(sizes, arranged, strict=True))
+            or prod(kernel) * stream.channels != channels
+        ):
+            continue
+        for groups in (1, stream.channels):
+            window = SlidingWindow(kernel, kernel, groups=groups)
+            (index,) = window.compute(np.arange(stream.size).reshape(1, *stream.shape))
+            if np.array_equal(np.moveaxis(index[0], -1, 0).reshape(tensor.index.shape), tensor.index):
+                return in_blocks(importer, node, tensor, window, made)
     return None
 
 
-def in_blocks(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor | None:
-    """Put the pixels of each of a window's positions into channels; None where constants differ from pixel to pixel."""
+def _arranged(sizes: Sequence[int], rank: int) -> Iterator[tuple[int, ...]]:
+    """List the ways to have sizes on so many axes, in their order, those of size one anywhere."""
+    large = [size for size in sizes if size > 1]
+    for chosen in combinations(range(rank), len(large)):
+        found = dict(zip(chosen, large, strict=True))
+        yield tuple(found.get(axis, 1) for axis in range(rank))
+
+
+def in_blocks(
+    importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, sizes: Sequence[int]
+) -> Tensor | None:
+    """Put the pixels of each of a window's positions into channels; None where constants differ from pixel to pixel.
+
+    `window`: over the stream's axes; `sizes`: of the spatial axes of the result in the model.
+    """
     channels, pixels = importer.streams[tensor.stream].channels, prod(window.kernel)
     if tensor.rows > channels:
         return None
@@ -89,7 +113,7 @@ def in_blocks(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidi
 
     name = importer.emit(f"{node.name}_blocks", window, tensor.stream)
     importer.describe(name, spread(tensor.scale))
-    index = channel_first(importer.streams[name])
+    index = map_index(importer.streams[name], sizes)
     return replace(
         tensor, stream=name, index=index, scale=spread(tensor.scale), steps=tuple(map(spread_out, tensor.steps))
     )

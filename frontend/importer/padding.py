@@ -13,8 +13,8 @@ from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.resize import Resize
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.grids import LARGEST_CODE
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, check_feature_map
-from muxflow.frontend.importer.values import Doubles, Padded, Tensor
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, feature_axes, map_index
+from muxflow.frontend.importer.values import Doubles, Padded, Tensor, grown
 
 
 def code_of(label: str, tensor: Tensor, value: Floats, opset: int) -> int:
@@ -59,13 +59,15 @@ def with_padding(builder: Builder, padded: Padded, inner: Tensor) -> Tensor:
     Raises UnsupportedError naming the model's node where what it pads is no map of codes.
     """
     node, source = padded.node, builder.streams[inner.stream]
-    check_feature_map(node.label, inner, source, f"{SUPPORTED_MAPS} maps")
+    axes = feature_axes(node.label, inner, source, f"{SUPPORTED_MAPS} maps")
+    sizes = grown(axes.sizes, padded.pads)
+    axes.check(node.label, sizes, padded.pads)
     if inner.rows > source.channels:
         raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before it")
     code = code_of(node.label, inner, padded.fill, builder.opset)
-    op = Resize((1,) * (len(padded.pads) // 2), padded.pads, "insert", code)
+    op = Resize((1,) * len(axes.places), axes.in_stream(padded.pads, 0), "insert", code)
     name = builder.emit(node.name, op, inner.stream)
     builder.describe(name, inner.scale)
     if not inner.steps:
         builder.tensors[name] = node.outputs[0]
-    return replace(inner, stream=name, index=channel_first(builder.streams[name]))
+    return replace(inner, stream=name, index=map_index(builder.streams[name], sizes))

@@ -17,12 +17,19 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, axis_of, channel_first, is_feature_map
-from muxflow.frontend.importer.maps import feature_map, padded_map
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, Axes, axis_of, channel_first, is_feature_map, map_index
+from muxflow.frontend.importer.maps import feature_map, map_axes, padded_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
-from muxflow.frontend.importer.values import Tensor, Value, grown
+from muxflow.frontend.importer.values import Padded, Tensor, Value, grown
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import pads_itself, whole_windows, window_of, with_hanging_windows, with_padding
+from muxflow.frontend.importer.windows import (
+    in_stream,
+    pads_itself,
+    whole_windows,
+    window_of,
+    with_hanging_windows,
+    with_padding,
+)
 from muxflow.frontend.model import ModelNode
 
 Mode = Literal["max", "sum"]
@@ -33,18 +40,20 @@ MAPS = f"{SUPPORTED_MAPS} maps"
 def pool(importer: Importer, node: ModelNode) -> Value:
     """Import MaxPool and AveragePool; padding of a node before them stands in the windows like the map's own pixels."""
 
-    def takes(inner: Tensor, code: int) -> bool:
-        return not pads_itself(node) and not inner.steps and bool((inner.scale > 0).all())
+    def takes(padded: Padded, inner: Tensor, axes: Axes, code: int) -> bool:
+        rises = not inner.steps and bool((inner.scale > 0).all())
+        return rises and not pads_itself(node) and not axes.adds(padded.pads)
 
     tensor, around, code = padded_map(importer, node, MAPS, takes)
     source = importer.streams[tensor.stream]
     kernel = tuple(int(size) for size in node.attributes.get("kernel_shape", ()))
-    if len(kernel) != len(source.shape) - 1:
+    axes = map_axes(importer, node, tensor)
+    if len(kernel) != len(axes.sizes):
         raise UnsupportedError(
-            f"{node.label}: a window of {kernel} on a map of {len(source.shape) - 1} spatial axes; supported is one size "
+            f"{node.label}: a window of {kernel} on a map of {len(axes.sizes)} spatial axes; supported is one size "
             "for each axis"
         )
-    window = window_of(node, kernel, grown(source.shape[:-1], around), source.channels)
+    window = window_of(node, kernel, grown(axes.sizes, around), source.channels)
     mode = _mode(node)
     if any(around):
         window = with_padding(window, around, code)
@@ -102,10 +111,12 @@ def _mode(node: ModelNode) -> Mode:
 
 def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
     """Apply a pool whose window pads as the node itself says."""
-    source = importer.streams[tensor.stream]
-    whole = with_hanging_windows(window, source) if node.attributes.get("ceil_mode", 0) else window
-    whole.infer(source)  # raises where there is no such window, or too much padding to count in
-    counts = _counts(node, whole, source.shape[:-1])
+    source, axes = importer.streams[tensor.stream], map_axes(importer, node, tensor)
+    whole = with_hanging_windows(window, axes.sizes) if node.attributes.get("ceil_mode", 0) else window
+    in_stream(node.label, whole, axes).infer(
+        source
+    )  # raises where there is no such window, or too much padding to count in
+    counts = _counts(node, whole, axes.sizes)
     if _mode(node) == "max":
         tensor = _rising(importer, node, tensor)
         return _maximum(importer, node, tensor, replace(whole, pad_code=importer.streams[tensor.stream].lo))
@@ -119,7 +130,12 @@ def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: Sliding
     return _average(importer, node, tensor, window)
 
 
-def _emitted(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, mode: Mode) -> str:
+def _emitted(
+    importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, mode: Mode
+) -> tuple[str, IntArray]:
+    """Emit a pool; return its stream, and the index of the model's map over it."""
+    axes = map_axes(importer, node, tensor)
+    sizes, window = window.output_size(*axes.sizes), in_stream(node.label, window, axes)
     if tensor.rows > importer.streams[tensor.stream].channels:
         raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before the pool")
     if window.stride == window.kernel and not any(window.pads) and set(window.dilation) == {1}:
@@ -128,15 +144,15 @@ def _emitted(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidin
         stream = importer.emit(f"{node.name}_window", window, tensor.stream)
         stream = importer.emit(node.name, WindowPool(prod(window.kernel), mode), stream)
     importer.describe(stream, tensor.scale)
-    return stream
+    return stream, map_index(importer.streams[stream], sizes)
 
 
 def _maximum(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
     """Take the maxima of a tensor whose codes rise with its values."""
-    stream = _emitted(importer, node, tensor, window, "max")
+    stream, index = _emitted(importer, node, tensor, window, "max")
     if not tensor.steps:
         importer.tensors[stream] = node.outputs[0]
-    return replace(tensor, stream=stream, index=channel_first(importer.streams[stream]))
+    return replace(tensor, stream=stream, index=index)
 
 
 def _average(
@@ -152,7 +168,7 @@ def _average(
         raise UnsupportedError(f"{node.label}: averages {names} without a quantizer; put one before the pool")
     if counts is None and any(window.pads) and meaning[1].any():
         raise UnsupportedError(f"{node.label}: padding of a tensor with an offset; put a quantizer before the pool")
-    stream = _emitted(importer, node, tensor, window, "sum")
+    stream, index = _emitted(importer, node, tensor, window, "sum")
     divisor = prod(window.kernel)
     if counts is not None and (counts != divisor).any():
         divisor = int(np.lcm.reduce(counts))
@@ -161,13 +177,14 @@ def _average(
                 f"{node.label}: its windows hold {len(set(counts.tolist()))} different counts of elements, too many for one "
                 "integer grid; use count_include_pad=True, no padding or a smaller window"
             )
-        stream = importer.emit(f"{node.name}_grid", Scale((divisor // counts)[:, None]), stream)
+        if (counts != divisor).any():
+            stream = importer.emit(f"{node.name}_grid", Scale((divisor // counts)[:, None]), stream)
     result = importer.streams[stream]
     importer.describe(stream, tensor.scale / divisor)
     # The mean of an affine map is the map of the mean, so the division may come first.
     steps = (constant_step("Div", float(divisor), f"{node.label} divisor"), *tensor.steps)
     exact = tensor.exact and not tensor.steps and sums_exactly(tensor.scale, result)
-    return Tensor(stream, channel_first(result), tensor.scale, steps, exact)
+    return Tensor(stream, index, tensor.scale, steps, exact)
 
 
 def _counts(node: ModelNode, window: SlidingWindow, sizes: tuple[int, ...]) -> IntArray:

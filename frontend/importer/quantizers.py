@@ -19,7 +19,7 @@ from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import channel_first
+from muxflow.frontend.importer.layout import is_feature_map
 from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.shifts import Ties, bit_shift, shifted
 from muxflow.frontend.importer.thresholds import MOST_STEPS, count_distinct, distinct, find_thresholds
@@ -310,8 +310,8 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     name = _emitted(importer, node, op, tensor.stream, pairs, floors, quantizer.remedy)
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]
-    model_order = channel_first(output) if tensor.index.ndim > 1 else np.arange(output.size)
-    if np.array_equal(tensor.index, model_order) and scale.size <= output.channels:
+    in_order = is_feature_map(tensor, output) or np.array_equal(tensor.index, np.arange(output.size))
+    if in_order and scale.size <= output.channels:
         importer.tensors[name] = node.outputs[0]
     return Tensor(name, tensor.index, scale.astype(np.float64))
 

@@ -52,6 +52,8 @@ def _move(node: ModelNode, batch: IntArray, constant: Numbers) -> IntArray:
         return batch.reshape(int(np.prod(batch.shape[:axis])), -1)
     if kind == "Transpose":
         return batch.transpose(node.attributes.get("perm", None))
+    if kind == "DepthToSpace":
+        return _unfolded(node, batch)
     given = len(node.inputs) > 1 and node.inputs[1]
     axes = constant(1).tolist() if given else node.attributes.get("axes", None)
     if kind == "Unsqueeze":
@@ -59,3 +61,20 @@ def _move(node: ModelNode, batch: IntArray, constant: Numbers) -> IntArray:
     return np.squeeze(
         batch, tuple(i for i, size in enumerate(batch.shape) if size == 1) if axes is None else tuple(axes)
     )
+
+
+def _unfolded(node: ModelNode, batch: IntArray) -> IntArray:
+    """Make blocks of pixels of the channels of maps, as DepthToSpace does."""
+    block, mode = int(node.attributes.get("blocksize", 0)), str(node.attributes.get("mode", "DCR"))
+    if block < 1 or batch.ndim != 4 or batch.shape[1] % block**2 or mode not in ("DCR", "CRD"):
+        raise UnsupportedError(
+            f"{node.label}: blocks of {block} by {block} pixels, mode {mode}, of (N, {', '.join(map(str, batch.shape[1:]))}); "
+            "supported are modes DCR and CRD, where the square of the block's size divides the channels of (N, C, H, W)"
+        )
+    count, channels, height, width = batch.shape
+    channels //= block**2
+    if mode == "DCR":
+        parts = batch.reshape(count, block, block, channels, height, width).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        parts = batch.reshape(count, channels, block, block, height, width).transpose(0, 1, 4, 2, 5, 3)
+    return parts.reshape(count, channels, height * block, width * block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,17 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.resize import Resize
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layers import convolution
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, axis_of, channel_first, is_channel_last, natural
-from muxflow.frontend.importer.maps import feature_map, in_blocks
+from muxflow.frontend.importer.layout import (
+    SUPPORTED_MAPS,
+    axis_of,
+    is_channel_last,
+    is_feature_map,
+    map_index,
+    natural,
+)
+from muxflow.frontend.importer.maps import feature_map, in_blocks, map_axes
 from muxflow.frontend.importer.padding import code_of
 from muxflow.frontend.importer.values import Doubles, Image, Numbers, Padded, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import SAME, auto_pad, check_kernel, check_padded_once, numbers
+from muxflow.frontend.importer.windows import SAME, auto_pad, check_kernel, check_padded_once, in_stream, numbers
 from muxflow.frontend.model import Constant, ModelNode
 
 MAPS = f"{SUPPORTED_MAPS} maps"
@@ -47,13 +55,14 @@ def pad(importer: Importer, node: ModelNode) -> Value:
             around = given.pads
         else:
             value = importer.tensor(node, 0)
-    last = isinstance(value, Tensor) and is_channel_last(value, importer.streams[value.stream])
-    if last:
+    last = isinstance(value, Tensor) and _is_last(importer, value, before, after)
+    if last and isinstance(value, Tensor):
         value = replace(value, index=np.moveaxis(value.index, -1, 0))
         before, after = (side[:1] + side[-1:] + side[1:-1] for side in (before, after))
     if any(before[:2]) or any(after[:2]):
+        behind = "; behind the input's quantizer of channel-last maps, too" if isinstance(value, Image) else ""
         raise UnsupportedError(
-            f"{node.label}: pads images or channels; supported is padding of the axes after the channels"
+            f"{node.label}: pads images or channels; supported is padding of the axes after the channels{behind}"
         )
     pads = tuple(map(sum, zip(around, (*before[2:], *after[2:]), strict=True)))
     padded = Padded(node, value, pads, np.full((1, value.index.shape[0], *(1,) * (rank - 1)), fill, np.float32))
@@ -65,6 +74,15 @@ def pad(importer: Importer, node: ModelNode) -> Value:
         importer.tensors.pop(made.stream, None)
         return replace(made, index=natural(importer.streams[made.stream]))
     return made
+
+
+def _is_last(importer: Importer, value: Tensor, before: Sequence[int], after: Sequence[int]) -> bool:
+    """Tell whether the channels of a padded map are its last axis.
+
+    Where sizes of one let it be either, the padding says it: channels are not padded.
+    """
+    stream = importer.streams[value.stream]
+    return is_channel_last(value, stream) and (not is_feature_map(value, stream) or bool(before[1] or after[1]))
 
 
 def _given(importer: Importer, node: ModelNode, position: int, name: str, default: object) -> npt.NDArray[Any]:
@@ -163,11 +181,16 @@ def resized(importer: Importer, node: ModelNode, tensor: Tensor, op: Resize) -> 
     """Emit a Resize of a map; raises UnsupportedError where the map has constants pixel by pixel."""
     if tensor.rows > importer.streams[tensor.stream].channels:
         raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before it")
+    axes = map_axes(importer, node, tensor)
+    whole = Stream((*axes.sizes, tensor.index.shape[0]), 0, 0)
+    sizes = tuple(axis.kept for axis in op.axes(whole))
+    axes.check(node.label, sizes, op.pads)
+    op = replace(op, factors=axes.in_stream(op.factors, 1), pads=axes.in_stream(op.pads, 0))
     name = importer.emit(node.name, op, tensor.stream)
     importer.describe(name, tensor.scale)
     if not tensor.steps and node.op_type != "ConvTranspose":
         importer.tensors[name] = node.outputs[0]
-    return replace(tensor, stream=name, index=channel_first(importer.streams[name]))
+    return replace(tensor, stream=name, index=map_index(importer.streams[name], sizes))
 
 
 @handles("SpaceToDepth")
@@ -180,7 +203,10 @@ def space_to_depth(importer: Importer, node: ModelNode) -> Value:
             f"{node.label}: blocks of {block[0]} pixels on (N, {', '.join(map(str, tensor.index.shape))}); supported are "
             "blocks that divide height and width"
         )
-    result = in_blocks(importer, node, tensor, SlidingWindow(block, block))
+    window = SlidingWindow(block, block)
+    axes = map_axes(importer, node, tensor)
+    sizes = window.output_size(*axes.sizes)
+    result = in_blocks(importer, node, tensor, in_stream(node.label, window, axes), sizes)
     if result is None:
         raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before it")
     return result

@@ -8,6 +8,7 @@ from dataclasses import replace
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.frontend.importer.layout import Axes
 from muxflow.frontend.model import ModelNode
 
 SAME = ("SAME_UPPER", "SAME_LOWER")
@@ -110,14 +111,25 @@ def with_padding(window: SlidingWindow, pads: Sequence[int], code: int) -> Slidi
     return replace(window, pads=tuple(map(sum, zip(window.pads, pads, strict=True))), pad_code=code)
 
 
-def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow:
-    """Return the window with the further padding after each axis that ceil_mode asks for."""
+def in_stream(label: str, window: SlidingWindow, axes: Axes) -> SlidingWindow:
+    """Return the window over the axes of a stream, which may have other ones of size one than the model.
+
+    On an axis that the stream has not, what a window reads beyond the one position there is left out.
+    Raises UnsupportedError naming the node `label` where the window makes several positions of such an axis.
+    """
+    axes.check(label, window.output_size(*axes.sizes))
+    kernel, stride, dilation = (
+        axes.in_stream(numbers, 1) for numbers in (window.kernel, window.stride, window.dilation)
+    )
+    return SlidingWindow(kernel, stride, dilation, axes.in_stream(window.pads, 0), window.groups, window.pad_code)
+
+
+def with_hanging_windows(window: SlidingWindow, sizes: Sequence[int]) -> SlidingWindow:
+    """Return the window with the further padding after each axis that ceil_mode asks for; `sizes`: of the map."""
     rank = len(window.kernel)
     before, after = window.pads[:rank], window.pads[rank:]
     more = []
-    for size, first, last, extent, stride in zip(
-        source.shape, before, after, window.extent, window.stride, strict=False
-    ):
+    for size, first, last, extent, stride in zip(sizes, before, after, window.extent, window.stride, strict=True):
         hanging = (extent - size - first - last) % stride
         # A window that would start after the map and its leading padding does not count.
         starts = size + first + last + hanging - extent

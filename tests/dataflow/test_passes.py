@@ -184,6 +184,10 @@ ALIGNED = [
     readout(offset=(1.25, -0.25)),  # three steps apart
     readout(scale=(-0.5, -0.5)),
     readout(scale=(0.75, -0.5), offset=(2.0, -0.25)),
+    readout(scale=(0.25, 0.25), offset=(0.125, 0.375)),
+    readout(scale=(0.25, 0.25), offset=(0.375, 0.0)),  # a step and a half apart
+    readout(scale=(0.75, -0.5), offset=(0.125, 0.25)),
+    readout(scale=(0.5, 0.5), offset=(0.5**12, 0.0)),
 ]
 
 
@@ -220,6 +224,7 @@ def test_arg_max_of_logits_at_the_edge_of_64_bits(make_graph):
         (readout(scale=(0.5, 0.2531)), "the scales of the classes have no common integer grid"),
         (readout(scale=(0.5, 0.0)), "the scales of the classes have no common integer grid"),
         (readout(offset=(0.0, 1.01)), "the offsets of the classes have no common integer grid"),
+        (readout(offset=(0.0, 0.5**14)), r"the offsets .* with factors up to 4096 \(LARGEST_FACTOR\)"),
         (readout(offset=(0.0, 2.0**40)), "the offsets of the classes have no common integer grid"),
         (readout(order=(1, 0)), "another order"),
     ],

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.registry import load
 
 RNG = np.random.default_rng(0)
 PADS = np.array([0, 0, 1, 0, 0, 0, 2, 3])
@@ -371,3 +372,54 @@ def test_a_constant_for_each_channel_before_a_layer(build, prove):
     conv(b, 2, 3)
     with pytest.raises(MuxflowError, match="the channels of its input differ in scale or offset"):
         prove(b)
+
+
+# ------------------------------------------------------------------------------------------- pixels of channels
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+@pytest.mark.parametrize("quantized", [False, True])
+def test_pixels_made_of_channels_at_the_end(mode, quantized, build, prove):
+    """Super-resolution: only the order of the output."""
+    b = build((1, 2, 3, 4))
+    b.quant(scale=0.25, bits=4)
+    conv(b, 8, 2, pads=[1, 1, 1, 1])
+    b.then("DepthToSpace", blocksize=2, mode=mode)
+    if quantized:
+        b.then("Mul", RNG.uniform(0.1, 0.4, (1, 2, 1, 1)))
+        b.quant(scale=0.5, bits=5, signed=1)
+    graph = prove(b)
+    assert len(graph.nodes) == 3 + quantized
+    (readout,) = graph.readouts.values()
+    assert readout.shape == (2, 6, 8)
+
+
+def unfolded(b):
+    conv(b, 8, 2)
+    b.then("DepthToSpace", blocksize=2, mode="CRD")
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        (
+            lambda b: (unfolded(b), conv(b, 2, 2)),
+            r"Conv_\d+ .*made of channels, as by PixelShuffle .* use ConvTranspose",
+        ),
+        (
+            lambda b: (unfolded(b), b.then("MaxPool", kernel_shape=[3, 3])),
+            r"MaxPool_\d+ .*made of channels, as by Pixel",
+        ),
+        (
+            lambda b: b.then("DepthToSpace", blocksize=2),
+            r"DepthToSpace_\d+ .*blocks of 2 by 2 pixels, mode DCR, of \(N, 2",
+        ),
+        (lambda b: b.then("DepthToSpace", blocksize=0), r"DepthToSpace_\d+ .*blocks of 0 by 0 pixels"),
+    ],
+)
+def test_pixels_made_of_channels_elsewhere_are_refused(fill, message, build, save):
+    b = build((1, 2, 5, 6))
+    b.quant(scale=0.25, bits=4)
+    fill(b)
+    with pytest.raises(MuxflowError, match=message):
+        load(save(b))

@@ -37,6 +37,9 @@ def test_ladder(ladder):
     # Vectors, one of them behind a one-dimensional map.
     ladder.add(AddJoin(), [Stream((1, 4), 0, 3), Stream((1, 1, 4), -4, 7)], lambda a, b: slow(a, b[0]))
     ladder.add(AddJoin(), [Stream((1, 1, 4), 0, 3), Stream((1, 4), -4, 7)], lambda a, b: slow(a, b[None]))
+    # Maps, one of them with an axis of size one more.
+    ladder.add(AddJoin(), [Stream((3, 2), 0, 3), Stream((1, 3, 2), -4, 7)], lambda a, b: slow(a, b[0]))
+    ladder.add(AddJoin(), [Stream((3, 1, 2), 0, 3), Stream((1, 3, 2), -4, 7)], lambda a, b: slow(a, b.swapaxes(0, 1)))
     assert ladder.climb() > 15
 
 
@@ -48,6 +51,6 @@ def test_interval_is_the_sum_of_the_intervals(a_lo, a_size, b_lo, b_size):
 
 def test_shapes_must_agree():
     with pytest.raises(GraphError, match="their shapes must agree"):
-        AddJoin().infer(Stream((1, 2, 3), 0, 1), Stream((2, 1, 3), 0, 1))
+        AddJoin().infer(Stream((2, 3, 3), 0, 1), Stream((3, 2, 3), 0, 1))
     with pytest.raises(GraphError, match="their shapes must agree"):
         AddJoin().infer(Stream((1, 3), 0, 1), Stream((1, 1, 4), 0, 1))

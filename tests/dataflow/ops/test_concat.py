@@ -45,6 +45,8 @@ def test_ladder(ladder):
     # Vectors, one of them behind a one-dimensional map.
     for a, b in [((1, 4), (1, 1, 2)), ((1, 1, 2), (1, 4))]:
         ladder.add(Concat(), [Stream(a, 0, 3), Stream(b, 0, 3)], slow_vectors)
+    # Maps, one of them with an axis of size one more.
+    ladder.add(Concat(), [Stream((1, 3, 2), 0, 3), Stream((3, 2), -3, 2)], lambda a, b: slow(a, b[None]))
     # Flattened maps, whole.
     for a, b in [((2, 3, 4), (1, 1, 6)), ((1, 5), (2, 2, 5)), ((3, 1, 1), (2, 1))]:
         ladder.add(Concat(whole=True), [Stream(a, 0, 3), Stream(b, -2, 1)], slow_vectors, tight=True)
@@ -52,7 +54,7 @@ def test_ladder(ladder):
     for sides, pixels in [((0, 1, 1, 0, 1), (2, 3)), ((1, 1, 0, 0, 1, 1, 1, 1, 0, 0), (1, 2)), ((1, 0), (3, 1))]:
         a, b = (Stream((*pixels, sides.count(side)), *ends) for side, ends in ((0, (0, 3)), (1, (-9, 8))))
         ladder.add(Concat(sides=np.array(sides)), [a, b], interleaved(sides), tight=True)
-    assert ladder.climb() == 1 + 2 * 2 + 2 * 2 + 2 * 3 + 2 * 2 + 2 + 2 + (2 + 2 + 1) + (2 + 2 * 2 + 2)
+    assert ladder.climb() == 1 + 2 * 2 + 2 * 2 + 2 * 3 + 2 * 2 + 2 + 2 + 2 * 2 + (2 + 2 + 1) + (2 + 2 * 2 + 2)
 
 
 def test_sides_must_be_those_of_the_inputs():
