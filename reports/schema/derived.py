@@ -54,7 +54,7 @@ def derived(report: Report) -> tuple[Figure, ...]:
             "efficiency",
             report.efficiency,
             "",
-            f"busy share of {report.products:,} products a cycle; {report.interval_is}",
+            f"share of {report.products:,} products a cycle that are MACs of the network; {report.interval_is}",
         ),
         Figure("energy a frame", microjoules, "µJ", power, more_is_better=False),
         Figure("energy a frame, counted", report.microjoules, "µJ", counted_energy, more_is_better=False),

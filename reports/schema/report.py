@@ -145,7 +145,7 @@ class Report:
 
     @property
     def efficiency(self) -> float | None:
-        """Busy share of PE * SIMD, 0..1; None for a design without products."""
+        """Share of PE * SIMD that MACs of the network take, 0..1; None for a design without products."""
         return self.operations / (self.products * self.interval) if self.products else None
 
     @property
