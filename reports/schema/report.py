@@ -104,6 +104,11 @@ class Report:
         return sum(part.picojoules for part in self.energy) / 1e6
 
     @property
+    def energy_is(self) -> str:
+        """What the counted energy of a frame is."""
+        return "; ".join(filter(None, ("estimate, no measurement", self.energy_source)))
+
+    @property
     def parameter_bits(self) -> int:
         """Bits of weights and thresholds that are stored, each counted once, whatever the folds."""
         return self.memory_plan.parameter_bits
