@@ -97,7 +97,8 @@ def hls4ml(entrant: Entrant, tell: Tell) -> Contender:
     closest one that is, as hls4ml 1.3.0 has it (`get_valid_reuse_factors`, `get_closest_reuse_factor`). A layer of
     ReuseFactor R does its products of a pixel in R cycles: so with a dense layer or convolution
     (`nnet_dense_resource.h`), and with a depthwise one, whose products are one for each weight and whose loop ends after as
-    many cycles (`nnet_depthwise_product.h`). Decision: which rows and columns these are, the cost model chooses; hls4ml
+    many cycles (`nnet_depthwise_product.h`). Of several filters a channel 1.3.0 makes a layer whose outputs differ from the
+    model's, so these are none of its layers. Decision: which rows and columns these are, the cost model chooses; hls4ml
     itself says nothing of LUTs without the vendor's tool.
     """
     layers, pricing = _layers(entrant.graph), entrant.pricing
@@ -179,9 +180,12 @@ def _layers(graph: Graph) -> list[ReusedLayer]:
         rows, columns = weights.shape
         depthwise = node.op.groups == rows > 1 and columns == node.op.pixels
         if node.op.groups > 1 and not depthwise:
+            each = (
+                f"{counted(rows // node.op.groups, 'filter')} of {counted(columns // node.op.pixels, 'channel')} each"
+            )
             raise UnsupportedError(
-                f"{node.name}: hls4ml has no convolution of {node.op.groups} groups, but for depthwise ones of a filter a "
-                "channel"
+                f"{node.name}: of convolutions in groups hls4ml has those of one filter of one channel each (depthwise), "
+                f"not {node.op.groups} groups with {each}"
             )
         found.append(ReusedLayer(node.name, rows, columns, weights.repeats, depthwise))
     if not found:
