@@ -42,9 +42,19 @@ def to_markdown(contenders: Sequence[Contender]) -> str:
 
 
 def to_entry(contenders: Sequence[Contender]) -> dict[str, Any]:
-    """Write a comparison as a JSON object; `best`: the numbers of the builds, from 0, whose value is the best."""
+    """Write a comparison as a JSON object.
+
+    `is`: what each value is, "" where that goes without saying; `best`: the numbers of the builds, from 0, whose value is
+    the best.
+    """
     figures = [
-        {"name": row.name, "unit": row.unit, "values": list(row.values), "best": sorted(row.best)}
+        {
+            "name": row.name,
+            "unit": row.unit,
+            "values": list(row.values),
+            "is": list(row.bases),
+            "best": sorted(row.best),
+        }
         for row in rows(contenders)
     ]
     return {"builds": [{"title": one.title, "remark": one.remark} for one in contenders], "figures": figures}

@@ -124,6 +124,9 @@ MEASURES: Sequence[Measure] = (
 )
 """The figures of a comparison, those that are derived aside."""
 
+COUNTED_IS = Measure("counted energy is", "", lambda report: report.energy_is)
+"""What the last of the derived figures is."""
+
 
 def rows(contenders: Sequence[Contender]) -> tuple[Row, ...]:
     """Lay out the figures of every build, those aside that none of them has; raises UsageError for fewer than two."""
@@ -131,7 +134,7 @@ def rows(contenders: Sequence[Contender]) -> tuple[Row, ...]:
         raise UsageError("one build; give two to compare, or one and --against")
     reports = [one.report for one in contenders]
     first = next(one for one in reports if one is not None)
-    measures = [*MEASURES, *(_derived(number, first) for number in range(len(derived(first))))]
+    measures = [*MEASURES, *(_derived(number, first) for number in range(len(derived(first)))), COUNTED_IS]
     found = (_row(measure, reports) for measure in measures)
     return tuple(row for row in found if row.name not in SOME or any(value not in (None, NONE) for value in row.values))
 

@@ -233,7 +233,7 @@ def slowest_layers(report: Report) -> Group:
 
 
 def layers(report: Report) -> Group:
-    """Tabulate the layers with weights: shape, bits, products, folds, the busy share of their products.
+    """Tabulate the layers with weights: shape, bits, products, folds, efficiency.
 
     MAC a cycle: PE times SIMD times the groups and the pixels side by side.
     """

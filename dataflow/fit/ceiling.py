@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, Role
+from muxflow.dataflow.ops.lstm_cell import LstmCell
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.quantities import counted
 
@@ -138,7 +139,8 @@ def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
     best = min(group.candidates, key=lambda one: one.cycles)
     leader, fold = group.leader, best.fold
     pixels = max(stream.pixels for stream in solver.graph.ports(leader).inputs)
-    smaller = f"a faster clock, or {'a smaller map (a stride or a pool before it)' if pixels > 1 else 'fewer elements'}"
+    less = "a smaller map (a stride or a pool before it)" if pixels > 1 else "fewer elements"
+    smaller = f"a faster clock, or {'fewer steps' if _in_steps(solver.graph, leader) else less}"
     for node in group.members:
         ports = solver.graph.ports(node)
         if node.op.role is not Role.LAYOUT:
@@ -162,6 +164,23 @@ def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
         )
     why = f"its fastest fold ({fold}) is used, {counted(best.cycles, 'cycle')} a frame: its parallelism is exhausted"
     return Ceiling(leader.name, why, smaller)
+
+
+def _in_steps(graph: Graph, node: Node) -> bool:
+    """Say whether a node's work is that of the steps of an LSTM: it is one, or computes on as many pixels beside one."""
+    met, todo = {node.name}, [node]
+    producers, readers = graph.producers(), graph.consumers()
+    while todo:
+        one = todo.pop()
+        if isinstance(one.op, LstmCell):
+            return True
+        for name in (*one.inputs[:1], *one.outputs):
+            if graph.streams[name].pixels != graph.streams[node.inputs[0]].pixels:
+                continue
+            beside = [*readers[name], *([producers[name]] if name in producers else [])]
+            todo += [other for other in beside if other.name not in met]
+            met.update(other.name for other in beside)
+    return False
 
 
 def _cycles(solver: Solver, node: Node, fold: Fold) -> int:

@@ -43,7 +43,8 @@ class Solver:
     the streams between them alone, so the choices are the paths of a layered graph whose states are the beats of the
     open streams; the constrained shortest path is found by Lagrangian bounds and labels that they cannot exclude.
 
-    `folds`: the folds that a leading node may take, all legal ones where it is absent.
+    `folds`: the folds that a leading node may take, all legal ones where it is absent; `found`: the groups of the graph
+    where they are known, and then those are the folds.
     Raises BudgetError when a node has no fold within the tools' limits.
     """
 
@@ -54,10 +55,11 @@ class Solver:
         held: Mapping[str, int],
         *,
         folds: Mapping[str, Set[Fold]] | None = None,
+        found: Sequence[Group] | None = None,
     ) -> None:
         self.graph = replace(graph, streams={name: one.without_meaning() for name, one in graph.streams.items()})
         self.implementations = implementations
-        self.groups = _order(graph, groups(self.graph, implementations, folds))
+        self.groups = _order(graph, groups(self.graph, implementations, folds) if found is None else found)
         self._set([Options.of(group, self.graph, held) for group in self.groups], held)
 
     def _set(self, options: Sequence[Options], held: Mapping[str, int]) -> None:

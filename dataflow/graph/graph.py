@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
+from muxflow.dataflow.graph.counted import operations_of
 from muxflow.dataflow.graph.node import Node, check_name
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_nodes, listed
@@ -346,8 +347,15 @@ class Graph:
                 raise MuxflowError(f"{self.name}: no stream {shown(name)}; give names of `graph.streams`")
 
     def operations(self) -> int:
-        """Count the multiply-accumulates in a frame."""
-        return sum(node.op.operations(self.ports(node)) for node in self.nodes)
+        """Count the multiply-accumulates in a frame that the network asks for.
+
+        Those with padding are among them, those with the zeros that a transposed convolution puts between pixels are not.
+        """
+        return sum(self.operations_by_node().values())
+
+    def operations_by_node(self) -> dict[str, int]:
+        """Count the multiply-accumulates of each node, as `operations` does."""
+        return operations_of(self.nodes, self.streams)
 
     def __str__(self) -> str:
         lines = [f"{self.name}: " + ", ".join(f"input {name} {self.streams[name]}" for name in self.inputs)]

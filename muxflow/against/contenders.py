@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import prod
+from functools import cached_property
 from pathlib import Path
 
 import muxflow
@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.op import divisors
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.quantities import counted
@@ -30,7 +31,6 @@ STEPS = 12
 """Rates that FINN+ folds for: from an eighth of the project's to twice it, evenly in proportion (decision)."""
 WIDTHS = (36, 128, 512, 2048)
 """Limits on stream widths that FINN+ folds with, bits (decision: fewer than the benchmark has)."""
-MOST_REUSE = 1 << 20
 NOT_OF_HLS4ML = frozenset(("ChannelSelect", "LstmCell", "MuxJoin", "OrJoin", "ThermometerEncode"))
 """Ops that hls4ml has no layer of: its LSTM and GRU are of floats' functions, and no front end of 1.3.0 reads QuantLSTMCell."""
 MOST_AXES = 3
@@ -91,37 +91,80 @@ def finn(entrant: Entrant, tell: Tell) -> Contender:
 
 
 def hls4ml(entrant: Entrant, tell: Tell) -> Contender:
-    """Give the fastest ReuseFactor, one for all layers, whose folds are inside the budget, priced as Muxflow's own are.
+    """Give the smallest ReuseFactor, one for all layers, whose folds are inside the budget, priced as Muxflow's own are.
 
-    Decision: hls4ml itself says nothing of LUTs without the vendor's tool. A layer of ReuseFactor R does its products of a
-    pixel in R cycles, all columns of a row at once where there are enough.
+    Of strategy Resource, whose multipliers do several products of a pixel: a layer that the factor is not legal for takes the
+    closest one that is, as hls4ml 1.3.0 has it (`get_valid_reuse_factors`, `get_closest_reuse_factor`). A layer of
+    ReuseFactor R does its products of a pixel in R cycles: so with a dense layer or convolution
+    (`nnet_dense_resource.h`), and with a depthwise one, whose products are one for each weight and whose loop ends after as
+    many cycles (`nnet_depthwise_product.h`). Of several filters a channel 1.3.0 makes a layer whose outputs differ from the
+    model's, so these are none of its layers. Decision: which rows and columns these are, the cost model chooses; hls4ml
+    itself says nothing of LUTs without the vendor's tool.
     """
-    graph = entrant.graph
-    shapes = _shapes(graph)
-    pricing = entrant.pricing
-    reuse = 1
-    while reuse <= min(MOST_REUSE, max(map(prod, shapes))):
+    layers, pricing = _layers(entrant.graph), entrant.pricing
+    tried: set[tuple[int, ...]] = set()
+    for reuse in sorted({factor for layer in layers for factor in layer.legal}):
+        factors = tuple(layer.closest(reuse) for layer in layers)
+        if factors in tried:
+            continue
+        tried.add(factors)
         tell(f"ReuseFactor {reuse}")
-        cycles = max(graph.streams[node.inputs[1]].repeats for node in graph.nodes if isinstance(node.op, MatrixVector))
-        layers = LayerFolds(tuple(_fold(rows, columns, reuse) for rows, columns in shapes), (), cycles * reuse)
+        both = list(zip(layers, factors, strict=True))
+        slowest = max(layer.vectors * layer.cycles(factor) for layer, factor in both)
+        folds = LayerFolds(tuple(layer.fold(factor) for layer, factor in both), (), slowest, any_split=True)
         try:
-            built = pricing.unsized(pricing.leaders(layers)[0])
-            if not built.resources.exceeds(built.allowance):
-                priced, adapted = pricing.price(layers)
-                if not priced.resources.exceeds(priced.allowance):
-                    remark = (
-                        f"ReuseFactor {reuse} for all layers, priced by Muxflow's cost model and cycle simulation; hls4ml's "
-                        f"own figures need the vendor's tool: not run; folds adapted: {'; '.join(adapted) or 'none'}"
-                    )
-                    return _priced(TITLES["hls4ml"], priced, remark)
+            built, _ = pricing.unsized(folds)
+            if built.resources.exceeds(built.allowance):
+                continue
+            priced, adapted = pricing.price(folds)
         except BudgetError:
-            pass
-        reuse *= 2
+            continue
+        if not priced.resources.exceeds(priced.allowance):
+            closest = "; ".join(f"{layer.name} {factor}" for layer, factor in both if factor != reuse)
+            remark = (
+                f"ReuseFactor {reuse} for all layers{f' (closest legal one: {closest})' if closest else ''}, priced by "
+                "Muxflow's cost model and cycle simulation; hls4ml's own figures need the vendor's tool: not run; folds "
+                f"adapted: {'; '.join(adapted) or 'none'}"
+            )
+            return _priced(TITLES["hls4ml"], priced, remark)
     raise BudgetError("no ReuseFactor is inside the budget with its FIFOs")
 
 
-def _shapes(graph: Graph) -> list[tuple[int, int]]:
-    """Give rows and columns of each matrix; raises UnsupportedError naming a layer that hls4ml has not, or where none is."""
+@dataclass(frozen=True)
+class ReusedLayer:
+    """A layer of hls4ml: rows and columns of its weights, the vectors of a frame, and whether it is depthwise."""
+
+    name: str
+    rows: int
+    columns: int
+    vectors: int
+    depthwise: bool
+
+    @cached_property
+    def legal(self) -> tuple[int, ...]:
+        """The factors that hls4ml 1.3.0 takes for it, ascending.
+
+        Those that divide the inputs of a window, and these times what divides the outputs.
+        """
+        inputs = self.columns * (self.rows if self.depthwise else 1)
+        return tuple(sorted({*divisors(inputs), *(inputs * number for number in divisors(self.rows))}))
+
+    def closest(self, reuse: int) -> int:
+        """Give the legal factor that is closest to one, the smaller of two."""
+        return min(self.legal, key=lambda factor: (abs(factor - reuse), factor))
+
+    def cycles(self, reuse: int) -> int:
+        """Count the cycles of a pixel."""
+        return min(reuse, self.rows * self.columns)
+
+    def fold(self, reuse: int) -> tuple[int, int]:
+        """Give PE and SIMD of as many products a cycle, all columns of a row at once where there are enough."""
+        products = self.rows * self.columns // self.cycles(reuse)
+        return (products // self.columns, self.columns) if products % self.columns == 0 else (1, products)
+
+
+def _layers(graph: Graph) -> list[ReusedLayer]:
+    """List the layers with weights; raises UnsupportedError naming a layer that hls4ml has not, or where none is."""
     producers, found = graph.producers(), []
     for node in graph.nodes:
         several = len(graph.data_inputs(node)) > 1
@@ -131,22 +174,23 @@ def _shapes(graph: Graph) -> list[tuple[int, int]]:
             raise UnsupportedError(f"{node.name}: hls4ml has no windows of three axes")
         if not isinstance(node.op, MatrixVector):
             continue
-        source = producers[node.inputs[1]]
+        source, weights = producers[node.inputs[1]], graph.streams[node.inputs[1]]
         if source.op.saved_bits(graph.ports(source)):
             raise UnsupportedError(f"{node.name}: hls4ml has no generated weights")
-        rows, columns = graph.streams[node.inputs[1]].shape
-        if node.op.groups > 1:
-            raise UnsupportedError(f"{node.name}: hls4ml has no convolution of {node.op.groups} groups")
-        found.append((rows, columns))
+        rows, columns = weights.shape
+        depthwise = node.op.groups == rows > 1 and columns == node.op.pixels
+        if node.op.groups > 1 and not depthwise:
+            each = (
+                f"{counted(rows // node.op.groups, 'filter')} of {counted(columns // node.op.pixels, 'channel')} each"
+            )
+            raise UnsupportedError(
+                f"{node.name}: of convolutions in groups hls4ml has those of one filter of one channel each (depthwise), "
+                f"not {node.op.groups} groups with {each}"
+            )
+        found.append(ReusedLayer(node.name, rows, columns, weights.repeats, depthwise))
     if not found:
         raise UnsupportedError(f"{graph.name}: no layer with weights, so no ReuseFactor")
     return found
-
-
-def _fold(rows: int, columns: int, reuse: int) -> tuple[int, int]:
-    """Give PE and SIMD of so many products a cycle."""
-    products = max(1, -(-rows * columns // reuse))
-    return (max(1, products // columns), columns) if products >= columns else (1, products)
 
 
 def _priced(title: str, design: Design, remark: str) -> Contender:

@@ -37,12 +37,14 @@ WIDTHS = (36, 72, 128, 192, 256, 384, 512, 1024, 2048, 4096)
 class LayerFolds:
     """PE and SIMD of each matrix and PE of each pool in the order of the network, and the cycles of the slowest node.
 
-    `pools`: empty where they are not told.
+    `pools`: empty where they are not told. `any_split`: whether the tool says only how many products a matrix does in a
+    cycle, so that any PE and SIMD of as many are its fold.
     """
 
     matrices: tuple[tuple[int, int], ...]
     pools: tuple[int, ...] = ()
     slowest_cycles: int = 0
+    any_split: bool = False
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,8 @@ def published() -> Energies:
 def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[EnergyPart, ...]:
     """Count a frame's products, additions, comparisons and memory accesses, and what they take; ones that are none left out.
 
-    A product with -1, 0 or +1 is an addition alone. Weights are read once for each beat in which they are used, input
+    Products are all that the design does, those with padding and with zeros between the pixels of a transposed convolution
+    among them. A product with -1, 0 or +1 is an addition alone. Weights are read once for each beat in which they are used, input
     buffers in every iteration; FIFOs and line buffers write and read every element once. Of an LSTM cell the recurrent product,
     the products of gates and state, and all thresholds count. Control, wires and registers of a window count nothing.
     """

@@ -70,10 +70,11 @@ def make_layers(
     members: dict[str, list[Node]] = {}
     for node in design.graph.nodes:
         members.setdefault(layers[node.name], []).append(node)
-    return tuple(_row(design, name, nodes, activity.get(name)) for name, nodes in members.items())
+    macs = design.graph.operations_by_node()
+    return tuple(_row(design, name, nodes, activity.get(name), macs) for name, nodes in members.items())
 
 
-def _row(design: Design, name: str, nodes: list[Node], activity: Activity | None) -> LayerRow:
+def _row(design: Design, name: str, nodes: list[Node], activity: Activity | None, macs: Mapping[str, int]) -> LayerRow:
     graph = design.graph
     leader = next(node for node in nodes if node.name == name)
     window = next((node.op.detail for node in nodes if node.op.role is Role.LAYOUT), "")
@@ -96,7 +97,7 @@ def _row(design: Design, name: str, nodes: list[Node], activity: Activity | None
         tuple(node.name for node in nodes),
         shape="x".join(map(str, output.shape)),
         output_bits=output.bits,
-        macs=sum(node.op.operations(graph.ports(node)) for node in nodes),
+        macs=sum(macs[node.name] for node in nodes),
         bits={kind: bits for kind in KINDS if (bits := sum(stored[node.name].get(kind, 0) for node in nodes))},
         saved_bits=sum(node.op.saved_bits(graph.ports(node)) for node in nodes),
         matrix=_matrix(design, leader, window),

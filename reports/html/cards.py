@@ -80,7 +80,7 @@ def cards(report: Report) -> Iterator[Card]:
         yield quantity("measured rate", rate(seen.frames_per_second), said, seen.state)
     efficiency = report.efficiency
     if efficiency is not None:
-        what = f"busy share of {count(report.products)} products a cycle; {report.interval_is}"
+        what = f"share of {count(report.products)} products a cycle that are MACs of the network; {report.interval_is}"
         yield quantity("efficiency", f"{100 * efficiency:.1f} %", what)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +23,23 @@ ENTRY = re.compile(r"^\s*@(?!comment|string|preamble)\w+\s*[{(]\s*([^,\s]+)\s*,"
 DEVICE = re.compile(r"xc[a-z0-9]+?(?=(?:clg|fbg|ffg|sbg)\d|-|$)")
 """The device in the name of a part, without package and speed."""
 MOST_VALUE = 1e15
+MOST: Mapping[str, tuple[int, int, str]] = {
+    "accuracy": (0, 100, "per cent"),
+    "weights": (1, 64, "bits"),
+    "activations": (1, 64, "bits"),
+}
+"""The least and the most of figures that have them, and what they are in."""
+POSITIVE = ("frames_per_second", "watts")
+"""What no design has none of."""
 MOST_DESIGNS = 1000
 """Published designs that a table holds (decision): twenty pages of them."""
 
 
 @dataclass(frozen=True)
 class PriorDesign:
-    """One published design; 0 or "" where the source says nothing. `key`: of the bibliography; `what`: what its figures are.
+    """One published design; None or "" where the source says nothing. `key`: of the bibliography; `what`: what its figures are.
 
-    `accuracy`: per cent; `weights`, `activations`: bits; `bram18`: blocks of 18 Kb, None and the like where not published.
+    `accuracy`: per cent; `weights`, `activations`: bits; `bram18`: blocks of 18 Kb.
     """
 
     name: str
@@ -60,6 +68,11 @@ class PriorDesign:
         for name, value in vars(self).items():
             if isinstance(value, int | float) and not 0 <= value <= MOST_VALUE:
                 raise MuxflowError(f"{name} is {shown(value)}; expected a number from 0")
+            if name in MOST and isinstance(value, int | float) and not MOST[name][0] <= value <= MOST[name][1]:
+                low, high, unit = MOST[name]
+                raise MuxflowError(f"{name} is {shown(value)}; expected {unit} from {low} to {high}")
+            if name in POSITIVE and value == 0:
+                raise MuxflowError(f"{name} is 0; leave out what the source does not say")
 
 
 @dataclass(frozen=True)

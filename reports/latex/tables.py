@@ -125,7 +125,7 @@ def layer_tables(report: Report) -> tuple[TexTable, TexTable]:
     is_what = (
         f"{subject(report)}. A layer is its window, weights, matrix and thresholds; cycles of its slowest node, "
         "resources, folds: estimate. MAC/cycle: products at once, PE times SIMD times the groups and the pixels side by side. "
-        f"Efficiency: their busy share at the interval of {number(report.interval)} "
+        f"Efficiency: the share of them that are MACs of the network at the interval of {number(report.interval)} "
         f"cycles ({tex(report.interval_is)})."
     )
     narrow = TexTable(

@@ -44,7 +44,6 @@ def derived(report: Report) -> tuple[Figure, ...]:
         f"report_power of {report.power.tool}, whole chip; {rate_is}" if report.power is not None else "power not run"
     )
     microjoules = None if watts is None else 1e6 * watts / report.frames_per_second
-    counted_energy = "; ".join(filter(None, ("estimate, no measurement", report.energy_source)))
     return (
         Figure("GOPS", gops, "GOPS", f"two operations a MAC; {rate_is}"),
         Figure("GOPS/W", None if not watts else gops / watts, "GOPS/W", power),
@@ -54,8 +53,8 @@ def derived(report: Report) -> tuple[Figure, ...]:
             "efficiency",
             report.efficiency,
             "",
-            f"busy share of {report.products:,} products a cycle; {report.interval_is}",
+            f"share of {report.products:,} products a cycle that are MACs of the network; {report.interval_is}",
         ),
         Figure("energy a frame", microjoules, "µJ", power, more_is_better=False),
-        Figure("energy a frame, counted", report.microjoules, "µJ", counted_energy, more_is_better=False),
+        Figure("energy a frame, counted", report.microjoules, "µJ", report.energy_is, more_is_better=False),
     )

@@ -104,6 +104,11 @@ class Report:
         return sum(part.picojoules for part in self.energy) / 1e6
 
     @property
+    def energy_is(self) -> str:
+        """What the counted energy of a frame is."""
+        return "; ".join(filter(None, ("estimate, no measurement", self.energy_source)))
+
+    @property
     def parameter_bits(self) -> int:
         """Bits of weights and thresholds that are stored, each counted once, whatever the folds."""
         return self.memory_plan.parameter_bits
@@ -145,7 +150,7 @@ class Report:
 
     @property
     def efficiency(self) -> float | None:
-        """Busy share of PE * SIMD, 0..1; None for a design without products."""
+        """Share of PE * SIMD that MACs of the network take, 0..1; None for a design without products."""
         return self.operations / (self.products * self.interval) if self.products else None
 
     @property

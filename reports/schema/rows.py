@@ -110,7 +110,7 @@ class LayerRow:
     activity: Activity | None = None
 
     def efficiency(self, interval: int) -> float | None:
-        """Give the busy share of its products, 0..1, at an interval between frames; None where it has no matrix."""
+        """Give the share of its products, 0..1, that are MACs of the network at an interval; None where it has no matrix."""
         return None if self.matrix is None else self.macs / (self.matrix.parallel * interval)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from networks import recurrent
 
 from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.device import Device
@@ -146,6 +147,12 @@ def test_of_a_project_of_an_older_version_both_are_named():
 def test_what_no_map_makes_faster_is_lifted_by_fewer_elements():
     graph = dense(30, 8, Node("top", ArgMax(), ("y",), ("z",)))
     assert ceiling(graph, Device("part", 10**6, 10**6, 10, 10)).lifts == "a faster clock, or fewer elements"
+
+
+def test_what_computes_on_the_steps_of_an_lstm_is_lifted_by_fewer_steps():
+    """No pool or stride stands before a recurrent layer: a sequence of fewer steps is what is shorter."""
+    found = ceiling(recurrent(), Device("part", 10**6, 10**6, 10, 10))
+    assert (found.where, found.lifts) == ("cell", "a faster clock, or fewer steps")
 
 
 def test_a_flattened_map_of_one_channel_comes_as_fast_as_the_port():

@@ -141,6 +141,8 @@ def test_a_board_of_ones_own(tmp_path: Path) -> None:
         "from muxflow.board.board import find_board",
         "board = find_board('my_board.py')",
         "assert board.name == 'my-board' and board.ps_clock_mhz == 50.0",
+        block("docs/reference/boards.md", "reserve=Resources("),
+        "assert DEVICE.part == board.device.part and DEVICE.reserve.lut == 6400",
     )
 
 

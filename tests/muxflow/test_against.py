@@ -16,21 +16,23 @@ from onnx import helper
 
 import muxflow
 from muxflow.against import contenders, finn_designs
-from muxflow.against.contenders import Entrant, against, check_against
-from muxflow.against.finn_designs import parse_designs, run_finn
+from muxflow.against.contenders import Entrant, ReusedLayer, against, check_against
+from muxflow.against.finn_designs import LayerFolds, parse_designs, run_finn
 from muxflow.dataflow.errors import ToolError, UsageError
+from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import MOST_BYTES
-from muxflow.dataflow.op import Op
+from muxflow.dataflow.op import Fold, Op
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,71 @@ def test_hls4ml_takes_the_smallest_reuse_factor_inside_the_budget(entrant: Entra
     assert tight.report is not None and int(tight.remark.split()[1]) > 1
     none = against("hls4ml", replace(entrant, design=replace(entrant.design, utilisation=Utilisation(lut=0.125))))
     assert none.remark == "not run: no ReuseFactor is inside the budget with its FIFOs"
+
+
+def four_bits(rows: int, columns: int) -> Graph:
+    """A dense layer of codes of four bits on both sides: several products fit a DSP block."""
+    weights = np.random.default_rng(0).integers(-8, 8, (rows, columns))
+    nodes = [Node("w", RomWeights(weights), (), ("w",)), Node("m", MatrixVector(), ("x", "w"), ("y",))]
+    return with_nodes(Graph("four", (), {"x": Stream((1, 1, columns), 0, 15)}, ("x",), ("y",)), nodes)
+
+
+@pytest.mark.parametrize("any_split", [False, True])
+def test_others_folds_have_the_forms_that_muxflow_would_choose(any_split: bool) -> None:
+    """With too few LUTs for them the products stand in DSP blocks, as those of Muxflow's own design do."""
+    design = muxflow.fit(four_bits(64, 64), fps=1)
+    pricing = Entrant(replace(design, utilisation=Utilisation(lut=0.25)), None).pricing
+    folds = LayerFolds(((16, 32),), (), 16, any_split)
+    named, adapted = pricing.leaders(folds)
+    assert named["m"] == Fold(16, 32) and not adapted
+    shown = {"device": design.device, "board": design.board, "clock_mhz": 100.0}
+    in_luts = build_design(pricing.graph, named, KERNELS, utilisation=pricing.utilisation, **shown)  # type: ignore[arg-type]
+    assert in_luts.resources.exceeds(in_luts.allowance) == ["LUT"] and in_luts.resources.dsp == 0
+    built, adapted = pricing.price(folds)
+    assert not adapted and not built.resources.exceeds(built.allowance) and built.slowest_cycles == 16
+    fold = built.folds["m"]
+    assert fold.dsp and fold.packed and fold.parallel == 512 and built.resources.dsp > 0
+
+
+def test_hls4ml_takes_what_its_own_rule_says() -> None:
+    backends = pytest.importorskip("hls4ml.backends")
+    own = backends.get_backend("Vitis")
+    for rows, columns in ((16, 9), (32, 144), (10, 12), (1, 7), (6, 1)):
+        layer = ReusedLayer("a", rows, columns, 1, depthwise=False)
+        legal = own.get_valid_reuse_factors(columns, rows)
+        assert list(layer.legal) == legal
+        assert list(ReusedLayer("a", rows, columns, 1, True).legal) == own.get_valid_reuse_factors(rows * columns, rows)
+        for reuse in range(1, rows * columns + 1):
+            assert layer.closest(reuse) == own.get_closest_reuse_factor(legal, reuse)
+    # Products of a pixel are one for each weight, and more cycles than those a depthwise layer does not take.
+    assert ReusedLayer("d", 4, 9, 1, True).cycles(72) == 36 and ReusedLayer("d", 4, 9, 1, True).fold(72) == (1, 1)
+
+
+def filters(groups: int, channels: int, rows: int) -> Graph:
+    """A convolution of 3 x 3 on a map of 4 x 4."""
+    columns = 9 * channels // groups
+    nodes = [
+        Node("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=groups), ("x",), ("a",)),
+        Node("w", RomWeights(np.ones((rows, columns), np.int64), groups, 16), (), ("w",)),
+        Node("b", MatrixVector(groups, 9), ("a", "w"), ("y",)),
+    ]
+    return with_nodes(Graph("grouped", (), {"x": Stream((4, 4, channels), 0, 3)}, ("x",), ("y",)), nodes)
+
+
+def test_hls4ml_has_depthwise_layers_and_no_other_groups() -> None:
+    found = against("hls4ml", Entrant(muxflow.fit(filters(4, 4, 4), fps=1000), None))
+    assert found.report is not None and found.remark.startswith("ReuseFactor 1 for all layers, priced by")
+    (layer,) = (layer for layer in found.report.layers if layer.matrix is not None)
+    assert layer.matrix is not None and layer.matrix.parallel == 36  # all products of a pixel in a cycle
+    for graph, groups in (
+        (filters(2, 4, 4), "2 groups with 2 filters of 2 channels"),
+        (filters(4, 4, 8), "4 groups with 2 filters of 1 channel"),
+    ):
+        found = against("hls4ml", Entrant(muxflow.fit(graph, fps=1000), None))
+        assert found.remark == (
+            "not run: b: of convolutions in groups hls4ml has those of one filter of one channel each (depthwise), not "
+            f"{groups} each"
+        )
 
 
 def begun_by(first: Op, x: Stream, columns: int, pixels: int) -> Graph:

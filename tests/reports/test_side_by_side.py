@@ -7,7 +7,7 @@ from pathlib import Path
 import browser
 import pytest
 
-from muxflow.reports.compare import COMPARISONS
+from muxflow.reports.compare import COMPARISONS, to_entry
 from muxflow.reports.html.comparison import to_html
 from muxflow.reports.latex.tables import summary_tables
 from muxflow.reports.schema.report import Report
@@ -66,6 +66,19 @@ def test_figures_of_different_kinds_have_no_best(report: Report, whole: Report) 
     same = Accuracy("mine.npz", "", 8, 6, "0123456789ab")
     assert found(*(replace(report, accuracy=replace(same, correct=n)) for n in (6, 7)))["accuracy"].best == {1}
     assert same.basis == "mine.npz, 8 images, digest 0123456789ab"
+
+
+@pytest.mark.parametrize("name", list(COMPARISONS))
+def test_each_form_says_that_the_counted_energy_is_an_estimate(report: Report, name: str) -> None:
+    dearer = replace(report, energy=report.energy * 2)
+    text = " ".join(COMPARISONS[name]((Contender("a", report), Contender("b", dearer))).split())
+    assert "estimate, no measurement" in text and text.count("doi") >= 2
+
+
+def test_json_says_what_each_value_is(report: Report) -> None:
+    figures = {one["name"]: one for one in to_entry((Contender("a", report), Contender("b", None)))["figures"]}
+    assert figures["energy a frame, counted"]["is"] == [report.energy_is, ""]
+    assert figures["LUT"]["is"] == [report.counted.title, ""] and figures["clock"]["is"] == ["", ""]
 
 
 def test_watts_of_a_simulated_rate_and_of_an_estimate_have_no_best(whole: Report) -> None:

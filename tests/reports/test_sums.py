@@ -17,6 +17,7 @@ from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.resize import Resize
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.hls.kernels import KERNELS
@@ -137,3 +138,22 @@ def test_products_side_by_side_are_counted() -> None:
     assert groups is not None and pixels is not None
     assert (groups.pe, groups.simd, groups.parallel) == (2, 2, 8)
     assert (pixels.pe, pixels.simd, pixels.parallel) == (1, 2, 6)
+
+
+def test_zeros_between_the_pixels_of_a_transposed_convolution_are_no_macs() -> None:
+    """Kernel 2, stride 2 on 4 x 4 pixels of 8 channels: 16 products with each pixel's channel and filter, of 64 done."""
+    nodes = [
+        Node("up", Resize((2, 2), (), "insert"), ("x",), ("u",)),
+        Node("window", SlidingWindow((2, 2), pads=(1, 1, 1, 1)), ("u",), ("a",)),
+        Node("w", RomWeights(np.full((3, 32), 2), 1, 64), (), ("w",)),
+        Node("conv", MatrixVector(pixels=4), ("a", "w"), ("y",)),
+    ]
+    graph = with_nodes(Graph("up", (), {"x": Stream((4, 4, 8), 0, 3)}, ("x",), ("y",)), nodes)
+    made = report_of(graph, {"conv": Fold(3, 8)})
+    useful = 4 * 4 * 8 * 3 * 4
+    conv = next(layer for layer in made.layers if layer.name == "conv")
+    assert conv.macs == made.operations == useful
+    assert conv.efficiency(made.interval) == made.efficiency == useful / (24 * made.interval)
+    assert made.efficiency is not None and made.efficiency <= 0.25
+    products = next(part for part in made.energy if part.kind == "products")
+    assert products.count == 4 * useful  # those with zeros take energy, too
