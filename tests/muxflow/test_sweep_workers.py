@@ -229,6 +229,7 @@ def answers() -> Iterator[Callable[[bytes | None], str]]:
     """Give the address of a server that says this to whoever comes, or only listens."""
     listening: list[socket.socket] = []
     held: list[socket.socket] = []
+    threads: list[threading.Thread] = []
 
     def serve(said: bytes | None) -> str:
         server = socket.create_server(("127.0.0.1", 0))
@@ -243,10 +244,15 @@ def answers() -> Iterator[Callable[[bytes | None], str]]:
                         client.sendall(said)
                         client.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=answer, daemon=True).start()
+        threads.append(threading.Thread(target=answer, daemon=True))
+        threads[-1].start()
         return f"tcp://127.0.0.1:{server.getsockname()[1]}"
 
     yield serve
+    for one in listening:
+        one.shutdown(socket.SHUT_RDWR)  # ends what waits for a client
+    for thread in threads:
+        thread.join()
     for one in (*listening, *held):
         one.close()
 
