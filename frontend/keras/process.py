@@ -16,12 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.errors import MachineFault, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, naming
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import completed, how, python, running
 from muxflow.dataflow.space import if_full
+from muxflow.frontend.faults import MEMORY_REMEDY, no_memory
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -105,6 +106,8 @@ def _hdf5_version(path: Path, _changed: int) -> tuple[str, str]:
             f"model {path}: the HDF5 library does not come to its end within {VERSION_SECONDS:g} s (VERSION_SECONDS), so it "
             "is damaged; save the model again with model.save"
         ) from None
+    if done.returncode not in (0, HDF5_FAULT) and (fault := no_memory(done.stderr)):
+        raise MachineFault(f"model {path}: not enough memory to look into it ({fault}); {MEMORY_REMEDY}")
     return done.stdout.strip(), " ".join(done.stderr.split()) if done.returncode == HDF5_FAULT else ""
 
 
@@ -194,6 +197,8 @@ class Child:
             )
         self._errors.seek(0)
         said = self._errors.read()
+        if fault := no_memory(said):
+            raise MachineFault(f"{what}: not enough memory for the process that runs Keras ({fault}); {MEMORY_REMEDY}")
         last = "\n".join(said.splitlines()[-LINES:])
         raise ToolError(f"{what}: the process that runs Keras ended with {how(status)}:\n{last}{if_full(said)}")
 
