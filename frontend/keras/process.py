@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -42,6 +42,8 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 """Of the child only: Keras 2 as TensorFlow's Keras, no chatter, the kernels that compute alike everywhere, no GPU."""
+HOME = "KERAS_HOME"
+"""Names the folder of Keras' settings; a user's own `keras.json` may say that layers are of other floats, or channels first."""
 LINES = 8
 VERSION = re.compile(r"[\w.+-]{1,40}")
 MOST_METADATA = 1 << 16
@@ -212,6 +214,11 @@ class Child:
         return None
 
 
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what a user has set of Keras, as its backend or the most epochs: no model means another thing for it."""
+    return {key: value for key, value in environment.items() if not key.startswith("KERAS_")}
+
+
 @contextmanager
 def keras_child(module: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
     """Run `python -m muxflow.frontend.<module>` with one generation of Keras.
@@ -225,9 +232,9 @@ def keras_child(module: str, arguments: Sequence[str], what: str, generation: Ge
     else:
         own = keras_v3_environment()
     command = python("-m", f"muxflow.frontend.{module}", *arguments)
-    with scratch_folder() as folder, (folder / "errors").open("w+") as errors:
+    with scratch_folder() as folder, (folder / "errors").open("w+", errors="replace") as errors:
         # What TensorFlow leaves where temporary files go, because it is killed, goes with the folder.
-        environment = {**os.environ, **own, "TMPDIR": str(folder)}
+        environment = {**_without_settings(os.environ), **own, "TMPDIR": str(folder), HOME: str(folder / "keras")}
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
         with running(command, text=True, env=environment, **pipes) as process:
             yield Child(process, errors, what)
