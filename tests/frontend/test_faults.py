@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muxflow.dataflow.errors import MachineFault, ToolError, UnsupportedError, may_pass
+from muxflow.dataflow.errors import MachineFault, MuxflowError, ToolError, UnsupportedError, may_pass
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.outputs import OutputFolder
 from muxflow.frontend.faults import is_of_memory, machine_fault, no_memory
 from muxflow.frontend.importer.walk import Importer, check_model, import_model
 from muxflow.frontend.keras import child, process, reader
@@ -31,6 +32,7 @@ from muxflow.frontend.training.datasets.dataset import text_lines
 from muxflow.frontend.training.datasets.pickled import read_pickle
 from muxflow.frontend.training.datasets.pictures import open_picture
 from muxflow.frontend.training.frame_decoder import load_decoder
+from muxflow.frontend.training.result import check_run
 from muxflow.frontend.training.stages import read_checkpoint
 from muxflow.frontend.training.trained import load_trained
 
@@ -221,6 +223,17 @@ def test_a_version_that_cannot_be_looked_for(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(process, "completed", lambda *_, **__: died)
     with pytest.raises(MachineFault, match=r"net\.h5: not enough memory to look into it"):
         process.generation_of(path)
+
+
+def test_a_report_that_the_machine_does_not_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished training is not said to be another one, which --force replaces."""
+    (tmp_path / "net.onnx").write_bytes(b"")
+    place = OutputFolder(tmp_path)
+    with pytest.raises(MuxflowError, match=r"cannot be told.*--force"):
+        check_run(place, "net.json", "net.onnx", "muxflow train")
+    monkeypatch.setattr("muxflow.frontend.training.result.read_json", raising(REFUSED))
+    with pytest.raises(MachineFault, match=r"net\.json: cannot be read \(Permission denied\); make it readable"):
+        check_run(place, "net.json", "net.onnx", "muxflow train")
 
 
 TRAINING = "muxflow.frontend.training"
