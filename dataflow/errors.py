@@ -61,6 +61,12 @@ class ToolError(MuxflowError):
     passing = True
 
 
+class MachineFault(MuxflowError):
+    """The machine is at fault, as one with no memory left, not what was asked of it: the same call may succeed later."""
+
+    passing = True
+
+
 class ExecutionError(ToolError):
     """A library that runs a model beside its graph cannot run a node that the graph was imported from."""
 

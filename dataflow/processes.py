@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,16 @@ MOST_SAID = 1 << 20
 """Bytes of what a tool says that are kept of each of its two streams: half from the beginning, half from the end."""
 COMPILE_SECONDS = 3600.0
 """Most that a C++ compiler may take (decision): the largest design of the benchmarks takes a few minutes."""
+OF_PYTHON = "PYTHON"
+"""Begins the name of a variable that Python reads."""
+INHERITED = frozenset(
+    (
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONSAFEPATH"),
+        *("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUTF8", "PYTHONCOERCECLOCALE"),
+    )
+)
+"""What of these another Python gets: where modules are found and kept, and how paths are read. Others, as PYTHONIOENCODING,
+PYTHONWARNINGS, PYTHONOPTIMIZE and PYTHONINSPECT, change what it says or how its libraries run."""
 
 
 def running(
@@ -32,8 +42,12 @@ def running(
 ) -> AbstractContextManager[subprocess.Popen[Any]]:
     """Start a tool that is killed at the latest with the block, though a signal comes while it starts or ends.
 
-    `group`: it gets a process group of its own, all of which ends with the block, asked first. `options`: of `Popen`.
+    `group`: it gets a process group of its own, all of which ends with the block, asked first. `options`: of `Popen`. A
+    command of `python` gets of the variables that Python reads those that are INHERITED.
     """
+    if list(command[:2]) == python():
+        given = options.get("env")
+        options["env"] = _inherited(os.environ if given is None else given)
 
     def end(process: subprocess.Popen[Any]) -> None:
         with process:
@@ -61,6 +75,10 @@ def started(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
 def python(*arguments: str) -> list[str]:
     """Give the command of another Python like this one, in which no file of the current folder, as `json.py`, is a module."""
     return [sys.executable, "-P", *arguments]
+
+
+def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if not key.startswith(OF_PYTHON) or key in INHERITED}
 
 
 def completed(

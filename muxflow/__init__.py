@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from muxflow.dataflow.errors import (
     BudgetError,
     GraphError,
+    MachineFault,
     MismatchError,
     MuxflowError,
     ToolError,
@@ -38,6 +39,7 @@ __all__ = [
     "Design",
     "Graph",
     "GraphError",
+    "MachineFault",
     "MismatchError",
     "MuxflowError",
     "Project",

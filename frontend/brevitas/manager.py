@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.text import in_one_line, reason
 from muxflow.frontend.brevitas.names import module_path
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training.quantizers import (
     BrevitasActQuantProxyHandler,
     BrevitasDecoupledWeightQuantProxyHandler,
@@ -166,6 +167,7 @@ def write(model: nn.Module, inputs: tuple[Tensor, ...], opsets: Mapping[str, int
         told = _told(model, error)
         model.apply(restore_caching)
         _Manager.set_export_mode(model, enabled=False)
+        raise_machine_fault(error, "export")
         raise UnsupportedError(told) from error
     if len({entry.name for entry in proto.graph.output}) < len(proto.graph.output):
         raise UnsupportedError("export: the model returns one tensor more than once; return each once")

@@ -11,6 +11,7 @@ from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 
 COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_width_same", "check_sign_same")
 """Functions in which Brevitas compares two tensors and refuses what differs."""
@@ -34,6 +35,7 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
         with torch.no_grad():
             model(*inputs)
     except Exception as error:
+        raise_machine_fault(error, "export")
         frame = _comparing(error)
         if frame is not None:
             operands = [frame.f_locals.get(name) for name in ("self", "other")]

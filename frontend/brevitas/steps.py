@@ -18,6 +18,7 @@ from torch import nn
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.text import in_one_line
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.model import QUANTIZED
 from muxflow.frontend.recurrent import QUANTIZERS, quantizer_input
 
@@ -97,7 +98,8 @@ def _check(proxy: Any, node: onnx.NodeProto, graph: onnx.GraphProto, tensors: Ma
         )
         with torch.no_grad():
             found = proxy.fused_activation_quant_proxy.tensor_quant(torch.from_numpy(values))[0].numpy()
-    except Exception:  # a quantizer of the user's own, which wants what it is given in the model
+    except Exception as error:  # a quantizer of the user's own, which wants what it is given in the model
+        raise_machine_fault(error, f"{node.name} ({node.op_type})")
         return
     context = {**{name: tensors[name] for name in node.input[1:]}, node.input[0]: values}
     getCustomOp(node).execute_node(context, graph)

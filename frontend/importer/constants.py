@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_elements
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.model import Constant, ModelNode
 
 ATTRIBUTES = (str, int, float, tuple, np.ndarray)
@@ -131,7 +132,8 @@ def _check_size(node: ModelNode, inputs: Sequence[npt.NDArray[Any]], opset: int)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output
-    except Exception:  # the evaluator says what is wrong with the node
+    except Exception as error:  # the evaluator says what is wrong with the node
+        raise_machine_fault(error, node.label)
         return
     for entry in inferred:
         dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
@@ -157,6 +159,7 @@ def _evaluate(node: ModelNode, inputs: list[npt.NDArray[Any]], opset: int) -> np
         )
         (result,) = ReferenceEvaluator(model).run(None, feeds)
     except Exception as error:  # the evaluator raises whatever the op's implementation raises
+        raise_machine_fault(error, node.label)
         raise UnsupportedError(
             f"{node.label}: cannot be computed from its constants ({error}); export the model again"
         ) from error

@@ -15,6 +15,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.graph import Entry
 from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import IntArray
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.importer.constants import REORDERINGS, fold
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, constant_step
 from muxflow.frontend.importer.layout import MOST_SPATIAL, stream_axes, stream_shape
@@ -161,7 +162,8 @@ def _first_map(model: Model, known: Mapping[str, Value], name: str, index: IntAr
         if node.domain == STANDARD and node.op_type in REORDERINGS:
             try:
                 view = moved(node, view, partial(_ahead_of, model, known, views, node))
-            except Exception:  # the walk says what is wrong with the node when it comes to it
+            except Exception as error:  # the walk says what is wrong with the node when it comes to it
+                raise_machine_fault(error, node.label)
                 return None
         elif _reads_channels_last(node, view):
             return view

@@ -21,6 +21,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_frame, check_nodes, check_output
 from muxflow.dataflow.op import Op, Role
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.importer.advice import ADVICE, HARDWARE
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
@@ -208,6 +209,7 @@ class Importer:
                 self.remarks += remarks
                 statuses.append(NodeStatus(node.name, node.shown, not message, message or "; ".join(remarks)))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
+                raise_machine_fault(error, node.label)
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error

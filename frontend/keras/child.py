@@ -6,6 +6,7 @@ Each answer is one line of JSON on the standard output: {"error": null} or a mes
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.errors import MachineFault, MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.dataflow.text import printable, reason
+from muxflow.frontend.faults import MEMORY_REMEDY, is_of_memory, machine_fault, raise_machine_fault
 from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.layers import Shape
 from muxflow.frontend.keras.model_file import read_arrays, write_model_file
@@ -54,6 +56,7 @@ def read_file(path: Path, read: Callable[[str], Any], known: Callable[[], frozen
             raise
         raise type(error)(f"model {path}: {error}") from error  # of a layer of Muxflow's, which knows no file
     except Exception as error:  # Keras raises whatever its readers meet first
+        raise_machine_fault(error, f"model {path}")
         # Keras may advise to switch its own checks off.
         said = " ".join(
             part for part in re.split(r"(?<=[.!]) ", reason(error)) if "unsafe" not in part and "safe_mode" not in part
@@ -84,30 +87,50 @@ def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[
     ]
 
 
-def limit_memory() -> None:
-    """Let this process take MOST_MEMORY bytes more than now: a line of a file can ask Keras for weights of any size."""
+def limit_memory() -> bool:
+    """Let this process take MOST_MEMORY bytes more than now: a line of a file can ask Keras for weights of any size.
+
+    Tells whether that is what limits it now: a user's own limit may be lower, or the machine's memory less.
+    """
     import resource  # which other systems than Unix have not
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = pages * resource.getpagesize() + MOST_MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    size = resource.getpagesize()
+    most = int(Path("/proc/self/statm").read_text().split()[0]) * size + MOST_MEMORY
+    own, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if any(limit != resource.RLIM_INFINITY and limit < most for limit in (own, hard)):
+        return False
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    return os.sysconf("SC_PHYS_PAGES") * size >= MOST_MEMORY
 
 
 def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
-    """Describe each of `MODEL OUTPUT ...`; what fails with one, whatever it is, does not stop the others."""
-    if sys.platform == "linux":
-        limit_memory()
+    """Describe each of `MODEL OUTPUT ...`; what fails with one, whatever it is, does not stop the others.
+
+    An answer with an error says whether the model is `supported`, and whether the `machine` is at fault.
+    """
+    limited = limit_memory() if sys.platform == "linux" else False
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
         answer: dict[str, Any] = {"error": None}
         try:
             write_model_file(describe(Path(model)), Path(output))
-        except MuxflowError as error:
-            answer = {"error": str(error), "supported": not isinstance(error, UnsupportedError)}
         except Exception as error:  # Keras reads some models that it then cannot lay out
-            said = f"model {model}: it cannot be described ({reason(error)}); save it again with model.save"
-            answer = {"error": printable(said), "supported": True}
+            answer = _refusal(f"model {model}", error, limited)
         print(json.dumps(answer), flush=True)
+
+
+def _refusal(what: str, error: Exception, limited: bool) -> dict[str, Any]:
+    """Make the answer of a model that is not described; `limited`: the memory is, by MOST_MEMORY."""
+    fault = machine_fault(error, what)
+    if fault is not None:
+        said, own = str(fault).removeprefix(f"{what}: "), limited and is_of_memory(error)
+        if own:
+            most = f"at most {MOST_MEMORY:,} bytes (MOST_MEMORY) are supported, so it is no model for a device"
+            said = f"{said.removesuffix(MEMORY_REMEDY)}{most}"
+        return {"error": f"{what}: {said}", "supported": True, "machine": not own}
+    if isinstance(error, MuxflowError):
+        return {"error": str(error), "supported": not isinstance(error, UnsupportedError)}
+    said = f"{what}: it cannot be described ({reason(error)}); save it again with model.save"
+    return {"error": printable(said), "supported": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +176,8 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
 
     Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
     `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a function at the end that the
-    host computes what it reads), then the named tensors. An answer with an error says whether the model `ran`.
+    host computes what it reads), then the named tensors. An answer with an error says whether the model `ran`, and
+    whether the `machine` is at fault.
     """
     path, folder = Path(arguments[0]), Path(arguments[1])
     predictor: Predictor | None = None
@@ -164,7 +188,9 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
             batch = read_arrays(folder / "inputs.npz")
             np.savez(folder / "outputs.npz", *predictor.run(json.loads(question), batch))
         except MuxflowError as error:
-            answer = {"error": str(error), "ran": True}
+            answer = {"error": str(error), "ran": True, "machine": isinstance(error, MachineFault)}
         except Exception as error:  # Keras builds some layers that its backend then does not compute
-            answer = {"error": printable(reason(error)), "ran": False}
+            fault = machine_fault(error, f"model {path}")
+            said = printable(reason(error)) if fault is None else str(fault)
+            answer = {"error": said, "ran": False, "machine": fault is not None}
         print(json.dumps(answer), flush=True)

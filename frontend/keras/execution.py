@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import ExecutionError, MismatchError
+from muxflow.dataflow.errors import ExecutionError, MachineFault, MismatchError
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
@@ -41,7 +41,10 @@ class KerasExecution:
         self._folder = folder
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
-        """See `Execution`; raises MismatchError when the graph was not imported from this model, ExecutionError when it fails."""
+        """See `Execution`; raises MismatchError when the graph was not imported from this model, ExecutionError when it fails.
+
+        Raises MachineFault where the machine does, as one without memory.
+        """
         graph = self._graph
         # Of a softmax, sigmoid or tanh at the end Keras gives what it reads; of what else the host computes what is before.
         cut = {stream: end.tensor for stream, end in graph.ends.items() if not end.ordered}
@@ -49,6 +52,8 @@ class KerasExecution:
         inputs = (np.moveaxis(values, 1, -1) if values.ndim > 2 else values for values in float_inputs(graph, codes))
         np.savez(self._folder / "inputs.npz", *inputs)
         answer = self._child.ask(json.dumps(names))
+        if answer.get("machine"):
+            raise MachineFault(answer["error"])
         if answer["error"] is not None and not answer["ran"]:
             raise ExecutionError(f"{self._what}: {self.name} cannot run it ({answer['error']})")
         if answer["error"] is not None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.importer.windows import same_pads
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
@@ -84,6 +85,7 @@ def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
             )
         output = layers.handlers[kind](writer, call)
     except Exception as error:  # Keras builds some layers of settings with which they cannot compute
+        raise_machine_fault(error, f"{call.name} ({kind})")
         message = (
             str(error) if isinstance(error, UnsupportedError) else f"its settings do not make sense ({reason(error)})"
         )

@@ -10,18 +10,19 @@ import shutil
 import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.errors import MachineFault, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, naming
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import completed, how, python, running
 from muxflow.dataflow.space import if_full
+from muxflow.frontend.faults import MEMORY_REMEDY, no_memory
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -41,6 +42,8 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 """Of the child only: Keras 2 as TensorFlow's Keras, no chatter, the kernels that compute alike everywhere, no GPU."""
+HOME = "KERAS_HOME"
+"""Names the folder of Keras' settings; a user's own `keras.json` may say that layers are of other floats, or channels first."""
 LINES = 8
 VERSION = re.compile(r"[\w.+-]{1,40}")
 MOST_METADATA = 1 << 16
@@ -105,6 +108,8 @@ def _hdf5_version(path: Path, _changed: int) -> tuple[str, str]:
             f"model {path}: the HDF5 library does not come to its end within {VERSION_SECONDS:g} s (VERSION_SECONDS), so it "
             "is damaged; save the model again with model.save"
         ) from None
+    if done.returncode not in (0, HDF5_FAULT) and (fault := no_memory(done.stderr)):
+        raise MachineFault(f"model {path}: not enough memory to look into it ({fault}); {MEMORY_REMEDY}")
     return done.stdout.strip(), " ".join(done.stderr.split()) if done.returncode == HDF5_FAULT else ""
 
 
@@ -194,6 +199,8 @@ class Child:
             )
         self._errors.seek(0)
         said = self._errors.read()
+        if fault := no_memory(said):
+            raise MachineFault(f"{what}: not enough memory for the process that runs Keras ({fault}); {MEMORY_REMEDY}")
         last = "\n".join(said.splitlines()[-LINES:])
         raise ToolError(f"{what}: the process that runs Keras ended with {how(status)}:\n{last}{if_full(said)}")
 
@@ -205,6 +212,11 @@ class Child:
                 found: dict[str, Any] = json.loads(line)
                 return found
         return None
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what a user has set of Keras, as its backend or the most epochs: no model means another thing for it."""
+    return {key: value for key, value in environment.items() if not key.startswith("KERAS_")}
 
 
 @contextmanager
@@ -220,9 +232,9 @@ def keras_child(module: str, arguments: Sequence[str], what: str, generation: Ge
     else:
         own = keras_v3_environment()
     command = python("-m", f"muxflow.frontend.{module}", *arguments)
-    with scratch_folder() as folder, (folder / "errors").open("w+") as errors:
+    with scratch_folder() as folder, (folder / "errors").open("w+", errors="replace") as errors:
         # What TensorFlow leaves where temporary files go, because it is killed, goes with the folder.
-        environment = {**os.environ, **own, "TMPDIR": str(folder)}
+        environment = {**_without_settings(os.environ), **own, "TMPDIR": str(folder), HOME: str(folder / "keras")}
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
         with running(command, text=True, env=environment, **pipes) as process:
             yield Child(process, errors, what)

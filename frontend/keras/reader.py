@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.errors import MachineFault, MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.frontend.keras.model_file import read_model_file
@@ -69,4 +69,6 @@ def _described(path: Path, copy: Path, output: Path, answer: dict[str, Any]) -> 
     if answer["error"] is None:
         return replace(read_model_file(output), name=model_name(path))
     message = str(answer["error"]).replace(str(copy.resolve()), str(path.resolve()))
+    if answer.get("machine"):
+        return MachineFault(message)
     return (MuxflowError if answer["supported"] else UnsupportedError)(message)

@@ -24,6 +24,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
 from muxflow.frontend.model import CHANNELS_LAST, MUXFLOW, QUANTIZED, ModelNode
@@ -81,6 +82,7 @@ class QonnxModel:
             try:
                 self._execute(node, context, len(inputs[0]) if node.proto.input and node.proto.input[0] in data else 0)
             except Exception as error:  # the libraries raise whatever they meet
+                raise_machine_fault(error, node.described.label)
                 raise ExecutionError(f"{node.described.label}: {TITLE} cannot run it ({reason(error)})") from error
             if data.intersection(node.proto.input):
                 data.update(node.proto.output)
@@ -124,6 +126,7 @@ def wrapped(path: Path) -> ModelWrapper:
     try:
         return ModelWrapper(model)
     except Exception as error:  # it raises whatever it meets
+        raise_machine_fault(error, f"model {path}")
         raise ExecutionError(f"model {path}: {TITLE} cannot run it ({reason(error)})") from error
 
 
@@ -148,7 +151,8 @@ class _Node:
                 found: list[Array] = session.run(None, dict(given))
                 self._session = session
                 return found
-            except Exception:
+            except Exception as error:
+                raise_machine_fault(error, self.described.label)
                 self._session = ReferenceEvaluator(model)
         return list(self._session.run(None, dict(given)))
 

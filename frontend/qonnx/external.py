@@ -19,6 +19,7 @@ from onnx.external_data_helper import (
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.text import in_one_line, plainly
+from muxflow.frontend.faults import raise_machine_fault
 
 ONE_FILE = "export it in one file (torch.onnx.export(..., external_data=False), onnx.save_model without external data)"
 HALF_BYTES = frozenset(("INT4", "UINT4", "FLOAT4E2M1"))
@@ -43,6 +44,7 @@ def load_external(model: onnx.ModelProto, path: Path, read: int) -> None:
     try:
         load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # ONNX looks at the files once more, and raises whatever it meets
+        raise_machine_fault(error, f"model {path}: its external data")
         raise MuxflowError(f"model {path}: its external data cannot be read ({plainly(error)}); {ONE_FILE}") from error
 
 

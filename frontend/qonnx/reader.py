@@ -16,6 +16,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.text import in_one_line, plainly
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
 from muxflow.frontend.qonnx.attributes import STANDARD_DOMAINS, check_attributes, check_ends
@@ -125,6 +126,7 @@ def one_file(path: Path) -> bytes:
     try:
         return bytes(model.SerializeToString(deterministic=True))
     except Exception as error:  # protobuf's EncodeError has no stable import path
+        raise_machine_fault(error, f"model {path}")
         raise MuxflowError(
             f"model {path}: with its external data no one file ({plainly(error)}), as protocol buffers hold less than 2 GiB; "
             "it is too large"
@@ -139,11 +141,12 @@ def _message(path: Path) -> tuple[onnx.ModelProto, bytes]:
         check_bytes(f"model {path}", path.stat().st_size)
         data = path.read_bytes()
         model.ParseFromString(data)
-    except OSError as error:
-        raise MuxflowError(f"model {path}: cannot be read ({plainly(error)})") from error
     except MuxflowError:
         raise
     except Exception as error:  # protobuf's DecodeError has no stable import path
+        raise_machine_fault(error, f"model {path}")
+        if isinstance(error, OSError):
+            raise MuxflowError(f"model {path}: cannot be read ({plainly(error)})") from error
         raise MuxflowError(
             f"model {path}: not an ONNX file or cut short ({plainly(error)}); export the model again"
         ) from error
@@ -270,6 +273,7 @@ def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
     try:
         return np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:  # damaged contents raise whatever the conversion meets first
+        raise_machine_fault(error, f"constant {in_one_line(name)}")
         raise MuxflowError(
             f"constant {in_one_line(name)} cannot be read ({plainly(error)}); export the model again"
         ) from error

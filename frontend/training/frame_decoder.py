@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training.configuration import from_settings
 from muxflow.frontend.training.encoder_config import PATCH
 from muxflow.frontend.training.fields import check_fields, check_range
@@ -160,6 +161,7 @@ def load_decoder(path: Path) -> FrameDecoder:
         decoder: FrameDecoder = restored(lambda: FrameDecoder(config).half(), stored["state"]).float()
         return decoder
     except Exception as error:  # a damaged file raises nearly anything
+        raise_machine_fault(error, f"frame decoder {path}")
         raise MuxflowError(f"frame decoder {path}: cannot be read ({reason(error)})") from error
 
 

@@ -10,6 +10,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.text import in_one_line
+from muxflow.frontend.faults import raise_machine_fault
 
 MOST_EPOCHS, MOST_SEED = 10**6, 2**32 - 1
 """What a training may ask for: a decision, and what the random generators take."""
@@ -49,13 +50,15 @@ def check_run(
 ) -> None:
     """Raise MuxflowError where a model in a folder is of another training than `command`, which its report says.
 
-    `report`, `model`: the names of the files there; `remedy`: how it is replaced.
+    `report`, `model`: the names of the files there; `remedy`: how it is replaced. Raises MachineFault where the machine does
+    not give the report.
     """
     if place.force or not any((place.path / name).exists() for name in (report, model)):
         return
     try:
         found = read_json(place.path / report)["command"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise_machine_fault(error, str(place.path / report))
         found = None
     if found != command:
         of = f"another training, {in_one_line(found)}" if isinstance(found, str) else "a training that cannot be told"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import LONGEST_REASON, reason, shown
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training.state_file import check_finite, check_plain, fill, read_state, write_state
 
 WARMUP = 0.02
@@ -123,6 +124,7 @@ def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
         if not isinstance(found, str):
             raise ValueError("its recipe is no text")
     except Exception as error:  # a damaged file raises nearly anything
+        raise_machine_fault(error, f"checkpoint {path}")
         raise unreadable(path, error) from error
     if found != recipe:
         has, wants = (PART.split(one) for one in (found, recipe))
@@ -155,6 +157,7 @@ def restore_model(path: Path, state: Mapping[str, Any], model: nn.Module) -> Non
     try:
         fill(model, state["model"])
     except Exception as error:  # a damaged file raises nearly anything
+        raise_machine_fault(error, f"checkpoint {path}")
         raise unreadable(path, error) from error
 
 
@@ -173,6 +176,7 @@ def restore_optimizer(path: Path, state: Mapping[str, Any], optimizer: torch.opt
             _check_averages(parameters[place], met, steps)
         optimizer.load_state_dict({**own, "state": given})
     except Exception as error:  # a damaged file raises nearly anything
+        raise_machine_fault(error, f"checkpoint {path}")
         raise unreadable(path, error) from error
 
 

@@ -12,6 +12,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_file, read_json
 from muxflow.dataflow.text import printable, reason, shown
 from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training import presets
 from muxflow.frontend.training.scales import is_whole
 from muxflow.frontend.training.state_file import read_state, restored
@@ -38,6 +39,7 @@ def load_trained(path: str | Path) -> nn.Module:
         _check_input(model.config.input_shape)
         return model
     except Exception as error:  # a damaged file raises nearly anything
+        raise_machine_fault(error, f"trained network {weights}")
         raise MuxflowError(f"trained network {weights}: does not fit {summary} ({reason(error)})") from error
 
 

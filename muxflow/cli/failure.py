@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from muxflow.cli.signals import Ended, signal_behind
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.space import FULL, if_full
-from muxflow.dataflow.text import message, reason
+from muxflow.dataflow.text import message, plainly, reason
+from muxflow.frontend.faults import MEMORY_REMEDY, is_of_memory
 
 GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
 """Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
@@ -63,6 +64,9 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
         return _wrong_use(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "muxflow").startswith("muxflow"):
         return Failure(f"the package {error.name} is not installed; `muxflow doctor` says how to get it", GENERAL)
+    if isinstance(error, ImportError) and ".so" in str(error):  # the system's loader says it
+        remedy = MEMORY_REMEDY if is_of_memory(error) else "`muxflow doctor` says how its package is installed"
+        return Failure(message(f"a library cannot be loaded ({plainly(error)}); {remedy}"), GENERAL)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return Failure(message(f"{os.fsdecode(error.filename)}: {error.strerror}{_hint(error)}"), GENERAL)
     if isinstance(error, OSError) and error.errno in (*FULL, errno.EIO):
@@ -80,7 +84,7 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     if (refusal := _temporary_refused()) is not None:
         return Failure(message(f"{refusal}; free space there, or name a folder in TMPDIR"), GENERAL)
     log = write_log(error, arguments)
-    if isinstance(error, MemoryError):
+    if is_of_memory(error):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
     return Failure(message(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
 

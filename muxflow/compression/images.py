@@ -12,6 +12,7 @@ from muxflow.compression.container import check_size
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.datasets.pictures import open_picture
 
@@ -58,6 +59,7 @@ def _turned(path: Path, image: Any) -> Any:
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception as error:  # damaged data raise nearly anything
+        raise_machine_fault(error, str(path))
         raise MuxflowError(
             f"{path}: which way up it is cannot be read from its EXIF data ({reason(error)}); save it without them"
         ) from error

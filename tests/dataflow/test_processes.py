@@ -23,6 +23,32 @@ def test_no_module_of_the_current_folder_is_run(tmp_path: Path, arguments: list[
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("PYTHONIOENCODING", "utf-16"), ("PYTHONWARNINGS", "error"), ("PYTHONOPTIMIZE", "2"), ("PYTHONINSPECT", "1")),
+        *(("PYTHONVERBOSE", "1"), ("PYTHONPROFILEIMPORTTIME", "1"), ("PYTHONDEVMODE", "1")),
+    ],
+)
+def test_no_variable_changes_what_another_python_says(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import warnings; warnings.warn('x', DeprecationWarning); assert __doc__ is None; print(__debug__, 'said')"
+    )
+    monkeypatch.setenv(name, value)
+    done = completed(python("-W", "ignore::UserWarning", "-c", program), X="1")
+    assert (done.returncode, done.stdout) == (0, "True said\n")
+    assert len(done.stderr.splitlines()) <= 2, done.stderr
+
+
+def test_another_python_finds_what_this_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a cluster, whose packages stand in PYTHONPATH; a tool that is no Python gets every variable."""
+    (tmp_path / "mine.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    assert completed(python("-c", "import mine")).returncode == 0
+    assert completed(["sh", "-c", "echo $PYTHONWARNINGS"]).stdout == "error\n"
+
+
 @pytest.mark.parametrize("package", ["board", "dataflow", "frontend", "hls", "muxflow", "proof", "reports"])
 def test_no_other_module_starts_a_python_by_itself(package: str) -> None:
     starting = sorted(path.name for path in (ROOT / package).rglob("*.py") if "[sys.executable" in path.read_text())

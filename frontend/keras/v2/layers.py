@@ -15,6 +15,7 @@ import tensorflow as tf
 from qkeras.quantizers import BaseQuantizer
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.importer.float_chain import Floats
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.layers import (
@@ -50,7 +51,8 @@ def told(quantizer: Any) -> str:
     """Name a quantizer as QKeras writes it, and by its class where QKeras cannot, as `quantized_hswish`."""
     try:
         return str(quantizer)
-    except Exception:
+    except Exception as error:
+        raise_machine_fault(error, type(quantizer).__name__)
         return type(quantizer).__name__
 
 

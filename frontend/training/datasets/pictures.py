@@ -18,6 +18,7 @@ from muxflow.dataflow.files import check_file
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason, unknown
+from muxflow.frontend.faults import raise_machine_fault
 from muxflow.frontend.kinds import IMAGES, kind_of
 from muxflow.frontend.training.datasets.dataset import Bytes, Split, check_split
 
@@ -115,6 +116,7 @@ def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise MuxflowError(f"{path}: too many pixels; cut or scale it ({reason(error)})") from error
     except Exception as error:  # a damaged image raises nearly anything
+        raise_machine_fault(error, str(path))
         raise MuxflowError(f"{path}: not a readable image ({reason(error)}); remove it or fetch it again") from error
     if frames > 1:
         raise UnsupportedError(f"{path}: {frames} frames; one is supported, so save one of them")

@@ -108,6 +108,15 @@ def test_a_mistake_of_muxflow_leaves_a_log(tmp_path: Path, error: str, as_json: 
 def test_no_memory_and_no_package_are_named(tmp_path: Path) -> None:
     for error, words in (
         ("MemoryError()", "not enough memory"),
+        ("RuntimeError('std::bad_alloc')", "not enough memory"),
+        (
+            "ImportError('libtorch_cpu.so: failed to map segment from shared object')",
+            "a library cannot be loaded (libtorch_cpu.so: failed to map segment from shared object); free memory, or raise",
+        ),
+        (
+            "ImportError('libgomp.so.1: cannot open shared object file: No such file or directory')",
+            "cannot open shared object file: No such file or directory); `muxflow doctor` says how its package is installed",
+        ),
         ("ModuleNotFoundError('no', name='seaborn')", "the package seaborn is not installed"),
         ("PermissionError(13, 'Permission denied', 'here.txt')", "error: here.txt: Permission denied"),
     ):
