@@ -95,7 +95,14 @@ def _lost(worker: _Worker[Work]) -> Work:
     worker.process.join()
     if worker.work is None:
         code = worker.process.exitcode
-        raise ToolError(f"a worker process of the sweep ended before it began to work (exit code {code}); {REMEDY}")
+        script = (
+            'a script needs a file of its own, and `if __name__ == "__main__":` before it sweeps; else '
+            if code == 1
+            else ""
+        )
+        raise ToolError(
+            f"a worker process of the sweep ended before it began to work (exit code {code}); {script}{REMEDY}"
+        )
     return worker.work
 
 

@@ -59,13 +59,15 @@ class Entry:
     """How the model's input is made of the codes of an input stream, where it is not just those with the channels first.
 
     `axes`: order of the stream's axes, whose elements in line are the model's input; `shape`: of that, without the batch.
-    `mean`, `std`: value = (scale * code - mean) / std, one number or one a channel; () for none.
+    `mean`, `std`: value = (scale * code - mean) / std, one number or one a channel; () for none. `last`: whether the model's
+    own file has the first axis of `shape` last, as Keras has.
     """
 
     axes: tuple[int, ...]
     shape: tuple[int, ...]
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    last: bool = False
 
     def __call__(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Make inputs of the model, (N, *shape), of a stream's values scale * code, (N, *shape of the stream)."""

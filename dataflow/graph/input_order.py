@@ -27,25 +27,35 @@ def in_stream_order(where: str, images: Array, wanted: Sizes, entry: Entry | Non
     Raises MuxflowError, which begins with `where`, for other shapes and for one that may be read in two ways.
     """
     shape = images.shape[1:]
-    fitting = [(own, bring) for own, bring in _readings(shape, wanted, entry) if _plain(own) == _plain(shape)]
+    fitting = [one for one in _readings(shape, wanted, entry) if _plain(one[0]) == _plain(shape)]
     if not fitting:
         raise MuxflowError(f"{where}: {_met(images.shape, wanted, entry)}")
     exact = [one for one in fitting if one[0] == shape]
-    own, bring = (exact or fitting)[0]
-    if entry is not None and len(entry.shape) != len(wanted) and (not exact or own == wanted):
+    read_as, bring = (exact or fitting)[0]
+    if entry is not None:
+        others = fitting if len(entry.shape) != len(wanted) and (not exact or read_as == wanted) else []
+        naive = (*entry.shape[1:], *entry.shape[:1])
+        if len(naive) == 3 and shape == naive != entry.shape and not entry.last:
+            # (C, H, W) with its channels last, whatever the model makes of its axes.
+            others = [
+                *others,
+                (naive, lambda array: _from_model(np.moveaxis(_shaped(array, naive), -1, 1), wanted, entry)),
+            ]
         places = np.arange(math.prod(wanted))[None]
-        if any((other(places) != bring(places)).any() for _, other in fitting):
+        if any((other(places) != bring(places)).any() for _, other in others):
             raise MuxflowError(
-                f"{where}: shape {images.shape} may be the model's input without its axes of one element, or the order of its "
-                f"stream; give the shape of the model's input, (N, {listed(entry.shape)})"
+                f"{where}: shape {images.shape} may be that of the model's input in another order, or the order of its stream; "
+                f"give the shape of the model's input, (N, {listed(_own(entry))})"
             )
     return bring(images)
 
 
 def swaps_axes(shape: Sizes, entry: Entry | None) -> bool:
     """Tell whether a stream of a shape has its axes but for the channels in another order than the model's input."""
-    axes = () if entry is None else entry.axes
-    others = [axis for axis in axes if axis != len(shape) - 1 and shape[axis] > 1]
+    axes = [] if entry is None else [axis for axis in entry.axes if shape[axis] > 1]
+    if entry is not None and entry.last and len(entry.shape) > 1 and entry.shape[0] > 1:
+        axes = [*axes[1:], axes[0]]
+    others = [axis for axis in axes if axis != len(shape) - 1]
     return others != sorted(others)
 
 
@@ -58,19 +68,37 @@ def _readings(shape: Sizes, wanted: Sizes, entry: Entry | None) -> Iterator[tupl
     """Yield the shapes that images may have and how each comes to the stream's, the likeliest first."""
 
     def from_model(array: Array) -> Array:
-        return _shaped(array, wanted) if entry is None else entry.reordered(array, wanted)
+        return _from_model(array, wanted, entry)
 
-    own = None if entry is None else entry.shape
-    if entry and own and len(own) > 1 and (own[0] == 1 or entry.axes[0] == len(wanted) - 1):
-        last = (*own[1:], own[0])
+    last = _channels_last(wanted, entry)
+    if last:
         yield last, lambda array: from_model(np.moveaxis(_shaped(array, last), -1, 1))
     if not swaps_axes(wanted, entry):
         yield wanted, lambda array: _shaped(array, wanted)
-    if own:
-        yield own, from_model
-    vector = own or wanted
-    if len(_plain(vector)) < 2 == len(_plain(shape)) and math.prod(shape) == math.prod(vector):
+    if entry is not None and not (entry.last and len(entry.shape) > 1):
+        yield entry.shape, from_model
+    vector = wanted if entry is None else entry.shape
+    rows = len(_plain(vector)) < 2 == len(_plain(shape)) and math.prod(shape) == math.prod(vector)
+    if rows and (shape != wanted or shape == shape[::-1]):
         yield shape, from_model
+
+
+def _channels_last(wanted: Sizes, entry: Entry | None) -> Sizes:
+    """Give the shape of a model's input with its first axis last, where that is of the channels or of size one; () elsewhere."""
+    own = () if entry is None else entry.shape
+    if entry is None or len(own) < 2:
+        return ()
+    first = next((axis for axis in entry.axes if wanted[axis] > 1), None)
+    return (*own[1:], own[0]) if entry.last or own[0] == 1 or first == len(wanted) - 1 else ()
+
+
+def _own(entry: Entry) -> Sizes:
+    """Give the shape of the model's input as its own file has it."""
+    return (*entry.shape[1:], entry.shape[0]) if entry.last else entry.shape
+
+
+def _from_model(array: Array, wanted: Sizes, entry: Entry | None) -> Array:
+    return _shaped(array, wanted) if entry is None else entry.reordered(array, wanted)
 
 
 def _shaped(array: Array, shape: Sizes) -> Array:
@@ -84,9 +112,11 @@ def _plain(shape: Sizes) -> Sizes:
 def _met(met: Sizes, wanted: Sizes, entry: Entry | None) -> str:
     """Say why no reading fits a shape, the images included."""
     shape = met[1:]
-    own = "" if entry is None else f"(N, {listed(entry.shape)})"
+    own = "" if entry is None else f"(N, {listed(_own(entry))})"
     if swaps_axes(wanted, entry):
-        return f"shape {met}; the model swaps the axes of its input: give them as the model reads them, {own}, or channels last"
+        last = () if entry is None or entry.last else _channels_last(wanted, entry)
+        other = f", or channels last, (N, {listed(last)})" if last else ""
+        return f"shape {met}; the model swaps the axes of its input: give them as the model reads them, {own}{other}"
     if (*shape[1:], *shape[:1]) == wanted:
         return (
             f"shape {met} is channels first; the simulation reads channels last, (N, {listed(wanted)}): "

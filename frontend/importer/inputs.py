@@ -97,7 +97,7 @@ class Inputs:
             own = tuple(size or 0 for size in given.shape)
             order = self._orders[given.name]
             if mean or std or order != _usual(own):
-                entries[streams[given.name]] = Entry(order[1], own, mean, std)
+                entries[streams[given.name]] = Entry(order[1], own, mean, std, bool(self._model.computed_by))
         return entries
 
 

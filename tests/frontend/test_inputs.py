@@ -278,12 +278,15 @@ def test_an_input_of_unknown_order_is_no_map(tmp_path: Path) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("form", ["transposed", "rows as channels"])
+@pytest.mark.parametrize("form", ["transposed", "rows as channels", "axis added"])
 def test_pixels_of_a_model_that_swaps_the_axes_of_its_input(form: str, build: Any, prove: Any) -> None:
     """The model's own input is the image, whatever the order of the stream: of a data set, a file, and pixels in Python."""
-    b = build((1, 1, 8, 8))
+    b = build((1, 8, 8) if form == "axis added" else (1, 1, 8, 8))
     b.quant(scale=1 / 256, bits=8, signed=0)
-    if form == "transposed":
+    if form == "axis added":
+        b.then("Unsqueeze", np.array([1]))
+        b.conv(weights(4, 1, 3, 3))
+    elif form == "transposed":
         b.then("Transpose", perm=[0, 1, 3, 2])
         b.conv(weights(4, 1, 3, 3))
     else:
@@ -299,7 +302,7 @@ def test_pixels_of_a_model_that_swaps_the_axes_of_its_input(form: str, build: An
     for codes in (image_codes(graph, digits), np.asarray(taken)):
         assert codes.shape == (5, *graph.streams[graph.inputs[0]].shape)
         (values,) = float_inputs(graph, codes)
-        assert np.array_equal(values, wanted)
+        assert np.array_equal(values.reshape(wanted.shape), wanted)
 
 
 def test_grey_images_of_a_data_set_for_a_model_of_vectors(build: Any, prove: Any) -> None:
