@@ -99,7 +99,9 @@ class QuantLSTMCell(MuxflowOp):
 def _sum(given: list[Floats], gate: int, x: Floats, h: Floats) -> Floats:
     """Compute what a gate adds up of a step's input and the output of the step before."""
     of_input, recurrent, bias = (given[position] for position in gate_inputs(gate))
-    return np.asarray(x @ of_input.T + h @ recurrent.T + bias, np.float32)
+    # The matrix library may flag invalid numbers that it read beyond a matrix's end, and never uses.
+    with np.errstate(invalid="ignore"):
+        return np.asarray(x @ of_input.T + h @ recurrent.T + bias, np.float32)
 
 
 add_op_to_domain(QUANTIZED[0], QuantLSTMCell)
