@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 Sizes = tuple[int, ...]
 Bring = Callable[[Array], Array]
 """Takes images of any shape with as many elements, gives them in the shape of the stream."""
+Reading = tuple[Sizes, Bring]
 
 
 def in_stream_order(where: str, images: Array, wanted: Sizes, entry: Entry | None) -> Array:
@@ -34,18 +35,13 @@ def in_stream_order(where: str, images: Array, wanted: Sizes, entry: Entry | Non
     read_as, bring = (exact or fitting)[0]
     if entry is not None:
         others = fitting if len(entry.shape) != len(wanted) and (not exact or read_as == wanted) else []
-        naive = (*entry.shape[1:], *entry.shape[:1])
-        if len(naive) == 3 and shape == naive != entry.shape and not entry.last:
+        if not entry.last and len(entry.shape) == 3 and shape == _first_last(entry) != entry.shape:
             # (C, H, W) with its channels last, whatever the model makes of its axes.
-            others = [
-                *others,
-                (naive, lambda array: _from_model(np.moveaxis(_shaped(array, naive), -1, 1), wanted, entry)),
-            ]
-        places = np.arange(math.prod(wanted))[None]
-        if any((other(places) != bring(places)).any() for _, other in others):
+            others = [*others, (shape, lambda array: _from_last(array, wanted, entry))]
+        if others and not _alike(bring, others, math.prod(wanted)):
             raise MuxflowError(
                 f"{where}: shape {images.shape} may be that of the model's input in another order, or the order of its stream; "
-                f"give the shape of the model's input, (N, {listed(_own(entry))})"
+                f"give the shape of the model's input, (N, {_listed(_own(entry))})"
             )
     return bring(images)
 
@@ -59,46 +55,49 @@ def swaps_axes(shape: Sizes, entry: Entry | None) -> bool:
     return others != sorted(others)
 
 
-def listed(shape: Sizes) -> str:
-    """List the sizes of axes."""
-    return ", ".join(map(str, shape))
+def _alike(bring: Bring, others: Sequence[Reading], size: int) -> bool:
+    """Tell whether readings put every element where another one does."""
+    places = np.arange(size)[None]
+    return all(np.array_equal(other(places), bring(places)) for _, other in others)
 
 
-def _readings(shape: Sizes, wanted: Sizes, entry: Entry | None) -> Iterator[tuple[Sizes, Bring]]:
+def _readings(shape: Sizes, wanted: Sizes, entry: Entry | None) -> Iterator[Reading]:
     """Yield the shapes that images may have and how each comes to the stream's, the likeliest first."""
-
-    def from_model(array: Array) -> Array:
-        return _from_model(array, wanted, entry)
-
-    last = _channels_last(wanted, entry)
-    if last:
-        yield last, lambda array: from_model(np.moveaxis(_shaped(array, last), -1, 1))
+    if entry is not None and _has_channels_first(wanted, entry):
+        yield _first_last(entry), lambda array: _from_last(array, wanted, entry)
     if not swaps_axes(wanted, entry):
         yield wanted, lambda array: _shaped(array, wanted)
     if entry is not None and not (entry.last and len(entry.shape) > 1):
-        yield entry.shape, from_model
+        yield entry.shape, lambda array: entry.reordered(array, wanted)
     vector = wanted if entry is None else entry.shape
     rows = len(_plain(vector)) < 2 == len(_plain(shape)) and math.prod(shape) == math.prod(vector)
     if rows and (shape != wanted or shape == shape[::-1]):
-        yield shape, from_model
+        yield shape, lambda array: _shaped(array, wanted) if entry is None else entry.reordered(array, wanted)
 
 
-def _channels_last(wanted: Sizes, entry: Entry | None) -> Sizes:
-    """Give the shape of a model's input with its first axis last, where that is of the channels or of size one; () elsewhere."""
-    own = () if entry is None else entry.shape
-    if entry is None or len(own) < 2:
-        return ()
+def _has_channels_first(wanted: Sizes, entry: Entry) -> bool:
+    """Tell whether the first axis of a model's input is that of the channels, or of size one."""
     first = next((axis for axis in entry.axes if wanted[axis] > 1), None)
-    return (*own[1:], own[0]) if entry.last or own[0] == 1 or first == len(wanted) - 1 else ()
+    return len(entry.shape) > 1 and (entry.last or entry.shape[0] == 1 or first == len(wanted) - 1)
+
+
+def _first_last(entry: Entry) -> Sizes:
+    """Give the shape of a model's input with its first axis last."""
+    return (*entry.shape[1:], *entry.shape[:1])
 
 
 def _own(entry: Entry) -> Sizes:
     """Give the shape of the model's input as its own file has it."""
-    return (*entry.shape[1:], entry.shape[0]) if entry.last else entry.shape
+    return _first_last(entry) if entry.last else entry.shape
 
 
-def _from_model(array: Array, wanted: Sizes, entry: Entry | None) -> Array:
-    return _shaped(array, wanted) if entry is None else entry.reordered(array, wanted)
+def _from_last(array: Array, wanted: Sizes, entry: Entry) -> Array:
+    """Bring images with the first axis of the model's input last to the shape of the stream."""
+    return entry.reordered(np.moveaxis(_shaped(array, _first_last(entry)), -1, 1), wanted)
+
+
+def _listed(shape: Sizes) -> str:
+    return ", ".join(map(str, shape))
 
 
 def _shaped(array: Array, shape: Sizes) -> Array:
@@ -112,15 +111,15 @@ def _plain(shape: Sizes) -> Sizes:
 def _met(met: Sizes, wanted: Sizes, entry: Entry | None) -> str:
     """Say why no reading fits a shape, the images included."""
     shape = met[1:]
-    own = "" if entry is None else f"(N, {listed(_own(entry))})"
-    if swaps_axes(wanted, entry):
-        last = () if entry is None or entry.last else _channels_last(wanted, entry)
-        other = f", or channels last, (N, {listed(last)})" if last else ""
+    own = "" if entry is None else f"(N, {_listed(_own(entry))})"
+    if entry is not None and swaps_axes(wanted, entry):
+        last = not entry.last and _has_channels_first(wanted, entry)
+        other = f", or channels last, (N, {_listed(_first_last(entry))})" if last else ""
         return f"shape {met}; the model swaps the axes of its input: give them as the model reads them, {own}{other}"
     if (*shape[1:], *shape[:1]) == wanted:
         return (
-            f"shape {met} is channels first; the simulation reads channels last, (N, {listed(wanted)}): "
-            f"save images.transpose({listed((0, *range(2, len(met)), 1))})"
+            f"shape {met} is channels first; the simulation reads channels last, (N, {_listed(wanted)}): "
+            f"save images.transpose({_listed((0, *range(2, len(met)), 1))})"
         )
     other = f", or as the model's input, {own}" if entry and len(entry.shape) != len(wanted) else ""
-    return f"shape {met}; expected (N, {listed(wanted)}), channels last{other}"
+    return f"shape {met}; expected (N, {_listed(wanted)}), channels last{other}"
